@@ -50,8 +50,8 @@ fn another_server_on_the_port_is_not_mistaken_for_ours() {
 fn a_setting_the_server_does_not_know_shows_its_own_words() {
     let error = Server::start(ServerOptions::default().setting("no-such-setting", "1")).unwrap_err();
     assert!(matches!(error, StartError::Exited { .. }), "{error}");
-    let text = error.to_string();
-    assert!(text.contains("no-such-setting") && text.contains("Bad directive"), "{text}");
+    // Each version words it differently, but all quote the line.
+    assert!(error.to_string().contains("'no-such-setting 1'"), "{error}");
 }
 
 #[test]
