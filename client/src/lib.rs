@@ -1,1 +1,83 @@
-//! The quorum lease client.
+//! Distributed leases over independent Redis servers: exclusive by majority, fenced by tokens, lost in time.
+//!
+//! A lease is valid only while a majority of endpoints (2 of 3) agrees. It is renewed in the background, carries a fencing
+//! token, and its holder is told before it ends.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # struct Ledger; impl Ledger { async fn pay(&self, _: u32, _: leasehold::Fence) -> Result<(), std::io::Error> { Ok(()) } }
+//! # let (ledger, order) = (Ledger, 7);
+//! use leasehold::Client;
+//!
+//! let locks = Client::builder()
+//!     .endpoints(["redis://10.0.0.1", "redis://10.0.0.2", "redis://10.0.0.3"])
+//!     .connect()
+//!     .await?; // a majority is enough
+//!
+//! let lease = locks.lease("reconciliation:txn:948201").wait(Duration::from_secs(2)).acquire().await?;
+//! ledger.pay(order, lease.fence()).await?; // the ledger refuses smaller tokens
+//! lease.release().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What may be assumed
+//!
+//! * **While [`Lease::is_valid`]**, no other client holds a valid lease on the name, as long as clocks run within 1 % of each
+//!   other and every endpoint that loses data is noticed (it is, at its next contact, and gives no votes for 30 s).
+//! * **Always**, tokens of later leases are larger: a resource that refuses smaller ones is safe even from a holder that was
+//!   stopped past its deadline.
+//! * **After loss**, nothing: stop. [`Lease::lost`] resolves a few milliseconds before the deadline.
+//!
+//! # Layout
+//!
+//! * [`protocol`]: the rules, pure: no clock, no socket, no runtime. Public for benches and simulations, with no promise of
+//!   stability.
+//! * `scripts`: what endpoints run, one script, and its settings.
+//! * [`Client`], [`LeaseRequest`], [`Lease`]: the public face. `attempt`, `validation`: machines of the protocol between a
+//!   caller's future and the queues.
+//! * `core`: what all handles of a client share. `dispatcher`: the queue before an endpoint. `courier`: the task that empties
+//!   it in batches and admits the endpoint. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
+//! * `endpoint`: what an endpoint must do. `redis`: real servers; the one file that knows fred. [`memory`]: in this process,
+//!   for tests.
+//! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`.
+
+pub mod admin;
+mod attempt;
+mod client;
+mod clock;
+mod config;
+mod core;
+mod courier;
+mod dispatcher;
+mod endpoint;
+mod error;
+mod keeper;
+mod lease;
+pub mod memory;
+mod observer;
+mod peers;
+pub mod protocol;
+mod redis;
+mod scripts;
+mod status;
+mod validation;
+
+pub use client::{Client, LeaseRequest};
+pub use config::ClientBuilder;
+pub use error::{
+    AcquireError, ConfigError, ConnectError, EndpointReason, EndpointReasons, ReleaseError, ValidateError,
+};
+pub use lease::Lease;
+pub use observer::{AttemptOutcome, AttemptReport, LossReport, Observer, RenewalReport};
+pub use protocol::{Fence, LeaseName, LossReason, NameError, Quorum, QuorumError};
+pub use status::{EndpointState, EndpointStatus};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks a mutex. A panic elsewhere does not poison it for others: machines are only changed by calls that do not panic
+/// half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,187 @@
+//! Runs one attempt to acquire: the machine of the protocol between a caller's future and the queues.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::core::{Core, Subject};
+use crate::dispatcher::Party;
+use crate::lease::Lease;
+use crate::observer::{AttemptOutcome, AttemptReport};
+use crate::protocol::operation::{Reply, Request};
+use crate::protocol::validity::request_timeout_ms;
+use crate::protocol::{
+    Attempt, AttemptFailure, AttemptParams, Grant, HoldParams, LeaseName, Moment, OwnerId,
+};
+use crate::{clock, lock};
+
+/// Why an attempt failed, and what each endpoint said.
+pub(crate) struct Failed {
+    pub(crate) failure: AttemptFailure,
+    pub(crate) replies: Vec<Option<Reply>>,
+}
+
+/// Makes one attempt. A future that is dropped half-way leaves nothing behind: what it may have taken is undone by the
+/// client's own tasks.
+pub(crate) async fn attempt(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32) -> Result<Lease, Failed> {
+    let run = Run::start(core, name, ttl_ms);
+    let undo = UndoOnDrop(&run);
+    let outcome = run.outcome().await;
+    run.report(outcome.as_ref().err().copied());
+    match outcome {
+        Ok(grant) => {
+            undo.disarm();
+            Ok(run.hold(grant))
+        }
+        Err(failure) => Err(Failed { failure, replies: lock(&run.progress).machine.replies().to_vec() }),
+    }
+}
+
+struct Run {
+    core: Arc<Core>,
+    subject: Subject,
+    ttl_ms: u32,
+    t0: Moment,
+    progress: Mutex<Progress>,
+    decided: Notify,
+}
+
+struct Progress {
+    machine: Attempt,
+    first_reply: Option<Moment>,
+    last_reply: Moment,
+}
+
+impl Run {
+    fn start(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32) -> Arc<Self> {
+        let owner = OwnerId::new(rand::random());
+        let timeout_ms = request_timeout_ms(core.limits.request_timeout_ms, ttl_ms);
+        let t0 = clock::now();
+        let params = AttemptParams {
+            quorum: core.quorum,
+            owner,
+            ttl_ms,
+            proposal: core.next_proposal(),
+            t0,
+            // One batch may be in flight before ours.
+            patience_ms: timeout_ms.saturating_mul(2),
+        };
+        let machine = Attempt::new(params);
+        let run = Arc::new(Self {
+            core: Arc::clone(core),
+            subject: Subject { name: name.clone(), owner, timeout_ms },
+            ttl_ms,
+            t0,
+            progress: Mutex::new(Progress { machine, first_reply: None, last_reply: t0 }),
+            decided: Notify::new(),
+        });
+        run.drive(|_| {});
+        run
+    }
+
+    /// Gives the machine an input and sends what it asks for. Says whether it is decided.
+    fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Progress)) -> bool {
+        let mut progress = lock(&self.progress);
+        input(&mut progress);
+        let requests: Vec<Request> = std::iter::from_fn(|| progress.machine.poll_request()).collect();
+        let decided = progress.machine.outcome().is_some();
+        drop(progress);
+        self.core.send(self, &self.subject, requests);
+        decided
+    }
+
+    async fn outcome(self: &Arc<Self>) -> Result<Grant, AttemptFailure> {
+        loop {
+            let (outcome, timeout) = {
+                let progress = lock(&self.progress);
+                (progress.machine.outcome(), progress.machine.poll_timeout())
+            };
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            let now = clock::now();
+            let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(now)));
+            if tokio::time::timeout(pause, self.decided.notified()).await.is_err() {
+                self.drive(|progress| progress.machine.handle_timeout(clock::now()));
+            }
+        }
+    }
+
+    fn report(&self, failure: Option<AttemptFailure>) {
+        let (first, last) = {
+            let progress = lock(&self.progress);
+            (progress.first_reply, progress.last_reply)
+        };
+        self.core.observer.on_attempt(&AttemptReport {
+            name: self.subject.name.to_string(),
+            outcome: match failure {
+                None => AttemptOutcome::Won,
+                Some(AttemptFailure::Held { .. }) => AttemptOutcome::Held,
+                Some(AttemptFailure::NotALock) => AttemptOutcome::NotALock,
+                Some(AttemptFailure::NoQuorum) => AttemptOutcome::NoQuorum,
+                Some(AttemptFailure::ValidityExhausted) => AttemptOutcome::ValidityExhausted,
+                Some(AttemptFailure::Cancelled) => AttemptOutcome::Cancelled,
+            },
+            latency: Duration::from_nanos(clock::now().ns_since(self.t0)),
+            first_to_deciding: first.map(|first| Duration::from_nanos(last.ns_since(first))),
+        });
+    }
+
+    fn hold(&self, grant: Grant) -> Lease {
+        let params = HoldParams {
+            quorum: self.core.quorum,
+            grant,
+            ttl_ms: self.ttl_ms,
+            t0: self.t0,
+            patience_ms: self.subject.timeout_ms,
+            jitter_seed: rand::random(),
+        };
+        Lease::hold(&self.core, self.subject.clone(), params)
+    }
+}
+
+impl Party for Run {
+    fn wants(&self, request: &Request) -> bool {
+        lock(&self.progress).machine.wants(request)
+    }
+
+    fn deliver(self: Arc<Self>, request: &Request, reply: Reply) {
+        let Request { endpoint, round, .. } = *request;
+        let answered = !matches!(reply, Reply::NotSent(_));
+        let decided = self.drive(|progress| {
+            let now = clock::now();
+            if progress.machine.outcome().is_none() && answered {
+                progress.first_reply.get_or_insert(now);
+                progress.last_reply = now;
+            }
+            progress.machine.handle_reply(now, endpoint, round, reply);
+        });
+        if decided {
+            self.decided.notify_one();
+        }
+    }
+}
+
+/// Undoes an attempt whose caller has gone.
+struct UndoOnDrop<'a>(&'a Arc<Run>);
+
+impl UndoOnDrop<'_> {
+    /// The caller took the lease.
+    fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for UndoOnDrop<'_> {
+    fn drop(&mut self) {
+        let mut cancelled = false;
+        self.0.drive(|progress| {
+            cancelled = !matches!(progress.machine.outcome(), Some(Err(_)));
+            progress.machine.handle_cancel();
+        });
+        if cancelled {
+            self.0.report(Some(AttemptFailure::Cancelled));
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The clocks of this process. The protocol never reads one: it is told.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::protocol::Moment;
+
+/// A monotonic clock that runs on while the machine is suspended, as the endpoints' clocks do.
+#[cfg(target_os = "linux")]
+const HOLDER_CLOCK: ClockId = ClockId::Boottime;
+/// On macOS and the BSDs the monotonic clock itself counts suspended time.
+#[cfg(not(target_os = "linux"))]
+const HOLDER_CLOCK: ClockId = ClockId::Monotonic;
+
+/// Now, on the holder's clock.
+pub(crate) fn now() -> Moment {
+    Moment::from_nanos(nanos(HOLDER_CLOCK))
+}
+
+/// The wall clock in microseconds since 1970: a proposal for a token, never a measure of time.
+pub(crate) fn wall_us() -> u64 {
+    nanos(ClockId::Realtime) / 1_000
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}

@@ -1,0 +1,293 @@
+//! Settings of a client, checked before anything is sent.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::client::Client;
+use crate::error::{ConfigError, ConnectError};
+use crate::memory::MemoryEndpoints;
+use crate::observer::{NoObserver, Observer};
+use crate::protocol::Quorum;
+use crate::protocol::validity::{TTL_MS_MAX, TTL_MS_MIN};
+use crate::scripts::Settings;
+
+/// Collects the settings of a [`Client`], each with a safe default.
+///
+/// `Debug` shows endpoints by host and port only.
+#[derive(Clone)]
+pub struct ClientBuilder {
+    pub(crate) endpoints: Endpoints,
+    namespace: String,
+    ttl: Duration,
+    ttl_max: Duration,
+    wait: Duration,
+    request_timeout: Duration,
+    connect_timeout: Duration,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+/// Where the votes are.
+#[derive(Clone)]
+pub(crate) enum Endpoints {
+    Urls(Vec<String>),
+    Memory(MemoryEndpoints),
+}
+
+/// Everything the rest of the client needs of its settings, checked.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) quorum: Quorum,
+    pub(crate) settings: Settings,
+    pub(crate) limits: Limits,
+    pub(crate) addresses: Vec<Address>,
+}
+
+/// The bounds in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// A lease's TTL if it names none.
+    pub(crate) ttl_ms: u32,
+    pub(crate) ttl_ms_max: u32,
+    /// How long an acquire waits if it says nothing.
+    pub(crate) wait: Duration,
+    pub(crate) request_timeout_ms: u32,
+    pub(crate) connect_timeout_ms: u32,
+}
+
+/// A server's address.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) database: u8,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            endpoints: Endpoints::Urls(Vec::new()),
+            namespace: "lh".to_owned(),
+            ttl: Duration::from_secs(5),
+            ttl_max: Duration::from_millis(TTL_MS_MAX.into()),
+            wait: Duration::from_secs(10),
+            request_timeout: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(2),
+            observer: Arc::new(NoObserver),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// The servers that vote, as `redis://[user[:password]@]host[:port][/database]`: an odd number of independent ones,
+    /// without replication between them.
+    #[must_use]
+    pub fn endpoints<I: IntoIterator<Item: Into<String>>>(mut self, urls: I) -> Self {
+        self.endpoints = Endpoints::Urls(urls.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Endpoints in this process's memory, for tests and for trying things out.
+    #[must_use]
+    pub fn memory(mut self, endpoints: &MemoryEndpoints) -> Self {
+        self.endpoints = Endpoints::Memory(endpoints.clone());
+        self
+    }
+
+    /// What every key begins with, before a colon. Default: `lh`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// The TTL of a lease that names none: how long the lock outlives a holder that crashed. Default: 5 s.
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// The longest TTL any client of this set may ask for. All clients of a set must agree on it. Default: 30 s, which is
+    /// also the most.
+    #[must_use]
+    pub const fn max_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl_max = ttl;
+        self
+    }
+
+    /// How long an acquire waits for a lock that is held, if it says nothing else. Default: 10 s.
+    #[must_use]
+    pub const fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The longest an endpoint may take to answer before its vote counts as unknown; never more than 40 % of a lease's
+    /// TTL. Default: 500 ms.
+    #[must_use]
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// The longest that [`connect`](Self::connect) waits for a majority, and that one connection may take to be set up.
+    /// Default: 2 s.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Whom to tell about attempts, renewals and losses. Default: nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Connects. Returns as soon as a majority of endpoints has been admitted; the others go on in the background, for
+    /// ever. Must be called on a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when a setting is wrong, or when no majority is there within the connect timeout; it names each
+    /// endpoint that is not, and why.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        Client::connect(self).await
+    }
+
+    pub(crate) fn check(&self) -> Result<Config, ConfigError> {
+        let addresses = match &self.endpoints {
+            Endpoints::Urls(urls) => {
+                urls.iter().map(|url| Address::parse(url)).collect::<Result<Vec<_>, _>>()?
+            }
+            Endpoints::Memory(_) => Vec::new(),
+        };
+        let count = match &self.endpoints {
+            Endpoints::Urls(urls) => urls.len(),
+            Endpoints::Memory(endpoints) => endpoints.len(),
+        };
+        let database = addresses.first().map_or(0, |address| address.database);
+        if let Some(other) = addresses.iter().find(|address| address.database != database) {
+            return Err(ConfigError::Databases {
+                endpoint: other.label(),
+                found: other.database,
+                expected: database,
+            });
+        }
+        for (index, address) in addresses.iter().enumerate() {
+            if addresses[..index].iter().any(|other| other.label() == address.label()) {
+                return Err(ConfigError::Duplicate { endpoint: address.label() });
+            }
+        }
+        check_namespace(&self.namespace)?;
+        let quorum = Quorum::new(count)?;
+        let limits = self.check_limits()?;
+        let settings = Settings {
+            namespace: self.namespace.clone(),
+            database,
+            endpoints: quorum.endpoints(),
+            ttl_ms_max: limits.ttl_ms_max,
+        };
+        Ok(Config { quorum, settings, limits, addresses })
+    }
+
+    fn check_limits(&self) -> Result<Limits, ConfigError> {
+        let ttl_ms_max = millis("max_ttl", self.ttl_max, TTL_MS_MIN, TTL_MS_MAX)?;
+        Ok(Limits {
+            ttl_ms: millis("ttl", self.ttl, TTL_MS_MIN, ttl_ms_max)?,
+            ttl_ms_max,
+            wait: self.wait,
+            request_timeout_ms: millis("request_timeout", self.request_timeout, 1, TTL_MS_MAX)?,
+            connect_timeout_ms: millis("connect_timeout", self.connect_timeout, 1, 60_000)?,
+        })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints: Vec<String> = match &self.endpoints {
+            Endpoints::Urls(urls) => {
+                let label = |url: &String| Address::parse(url).map_or_else(|_| "?".to_owned(), |a| a.label());
+                urls.iter().map(label).collect()
+            }
+            Endpoints::Memory(endpoints) => vec![format!("{} in memory", endpoints.len())],
+        };
+        f.debug_struct("ClientBuilder")
+            .field("endpoints", &endpoints)
+            .field("namespace", &self.namespace)
+            .field("ttl", &self.ttl)
+            .field("max_ttl", &self.ttl_max)
+            .field("wait", &self.wait)
+            .field("request_timeout", &self.request_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Address {
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        // What cannot be parsed is not repeated: it may hold a password.
+        let wrong = |reason: &str| ConfigError::Url { endpoint: redact(text), reason: reason.to_owned() };
+        let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        if url.scheme() != "redis" {
+            return Err(wrong("the scheme must be redis://"));
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it names no host"))?;
+        let database = match url.path().trim_start_matches('/') {
+            "" => 0,
+            number => {
+                number.parse().map_err(|_| wrong("after the host comes a database number, 0 to 255"))?
+            }
+        };
+        let decoded = |part: &str| match percent_encoding::percent_decode_str(part).decode_utf8() {
+            Ok(text) if text.is_empty() => Ok(None),
+            Ok(text) => Ok(Some(text.into_owned())),
+            Err(_) => Err(wrong("user and password must be UTF-8, percent-encoded")),
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port: url.port().unwrap_or(6379),
+            database,
+            username: decoded(url.username())?,
+            password: decoded(url.password().unwrap_or_default())?,
+        })
+    }
+
+    /// Host and port.
+    pub(crate) fn label(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// A URL without what stands before an `@`.
+fn redact(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+fn check_namespace(namespace: &str) -> Result<(), ConfigError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '{' | '}');
+    if namespace.is_empty() || namespace.len() > 100 || !namespace.chars().all(allowed) {
+        return Err(ConfigError::Namespace { namespace: namespace.to_owned() });
+    }
+    Ok(())
+}
+
+fn millis(setting: &'static str, value: Duration, min_ms: u32, max_ms: u32) -> Result<u32, ConfigError> {
+    match u32::try_from(value.as_millis()) {
+        Ok(ms) if (min_ms..=max_ms).contains(&ms) => Ok(ms),
+        _ => Err(ConfigError::Range { setting, value, min_ms, max_ms }),
+    }
+}
+
+/// The TTL a single lease asks for, in milliseconds.
+pub(crate) fn lease_ttl_ms(ttl: Duration, limits: &Limits) -> Result<u32, ConfigError> {
+    millis("ttl", ttl, TTL_MS_MIN, limits.ttl_ms_max)
+}

@@ -1,0 +1,144 @@
+//! What all handles of one client share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::config::{Config, Limits};
+use crate::courier::Courier;
+use crate::dispatcher::{Dispatcher, Entry, Party};
+use crate::endpoint::Endpoint;
+use crate::error::{EndpointReason, EndpointReasons};
+use crate::keeper::Keeper;
+use crate::observer::Observer;
+use crate::peers::Peers;
+use crate::protocol::operation::{Operation, Reply, Request};
+use crate::protocol::{LeaseName, OwnerId, Quorum};
+use crate::status::{EndpointStatus, Standing};
+
+/// The inside of a client. Its tasks end when the last handle and the last lease are gone.
+pub(crate) struct Core {
+    pub(crate) quorum: Quorum,
+    pub(crate) limits: Limits,
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) observer: Arc<dyn Observer>,
+    namespace: String,
+    links: Vec<Link>,
+    /// The last proposal for a token. Each attempt's is larger than the one before.
+    proposal: AtomicU64,
+    closed: AtomicBool,
+}
+
+/// What the core keeps of one endpoint.
+struct Link {
+    label: String,
+    dispatcher: Arc<Dispatcher>,
+    standing: watch::Receiver<Standing>,
+}
+
+/// On whose behalf requests are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) name: LeaseName,
+    pub(crate) owner: OwnerId,
+    /// How long each answer may take.
+    pub(crate) timeout_ms: u32,
+}
+
+impl Core {
+    /// Starts the tasks. Must be called on a runtime.
+    pub(crate) fn start(
+        config: &Config,
+        observer: Arc<dyn Observer>,
+        endpoints: Vec<Arc<dyn Endpoint>>,
+    ) -> Self {
+        let peers = Arc::new(Peers::new(config.quorum));
+        let link = |(id, endpoint): (_, Arc<dyn Endpoint>)| {
+            let label = endpoint.label().to_owned();
+            let dispatcher = Arc::new(Dispatcher::new(id));
+            let (courier, standing) =
+                Courier::new(Arc::clone(&dispatcher), endpoint, Arc::clone(&peers), config.limits);
+            tokio::spawn(courier.run());
+            Link { label, dispatcher, standing }
+        };
+        Self {
+            quorum: config.quorum,
+            limits: config.limits,
+            keeper: Keeper::spawn(),
+            observer,
+            namespace: config.settings.namespace.clone(),
+            links: config.quorum.ids().zip(endpoints).map(link).collect(),
+            proposal: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts requests before their endpoints.
+    pub(crate) fn send(&self, party: &Arc<impl Party + 'static>, subject: &Subject, requests: Vec<Request>) {
+        for Request { endpoint, round, action } in requests {
+            let operation = Operation { name: subject.name.clone(), owner: subject.owner, action };
+            let party: Arc<dyn Party> = Arc::clone(party) as _;
+            let entry = Entry { party, round, operation, timeout_ms: subject.timeout_ms };
+            self.links[endpoint.index()].dispatcher.push(entry);
+        }
+    }
+
+    /// The wall clock in microseconds, moved on where needed so that no two attempts of this client propose one token.
+    pub(crate) fn next_proposal(&self) -> u64 {
+        let wall_us = clock::wall_us();
+        let next = |last: u64| Some(wall_us.max(last.saturating_add(1)));
+        let last = self.proposal.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        wall_us.max(last.unwrap_or_default().saturating_add(1))
+    }
+
+    /// The key of a lock.
+    pub(crate) fn lock_key(&self, name: &LeaseName) -> String {
+        format!("{}:lock:{name}", self.namespace)
+    }
+
+    /// What each endpoint answered, in words.
+    pub(crate) fn reasons(&self, replies: &[Option<Reply>]) -> EndpointReasons {
+        EndpointReasons::of_replies(self.links.iter().map(|link| link.label.as_str()), replies)
+    }
+
+    /// The endpoints that are not admitted, and why.
+    pub(crate) fn missing(&self) -> EndpointReasons {
+        let missing = self.links.iter().filter(|link| !link.standing.borrow().is_admitted());
+        let reason = |link: &Link| EndpointReason {
+            endpoint: link.label.clone(),
+            reason: link.standing.borrow().state().to_string(),
+        };
+        EndpointReasons(missing.map(reason).collect())
+    }
+
+    /// Each endpoint's standing, now and from now on.
+    pub(crate) fn standings(&self) -> impl Iterator<Item = watch::Receiver<Standing>> {
+        self.links.iter().map(|link| link.standing.clone())
+    }
+
+    pub(crate) fn status(&self) -> Vec<EndpointStatus> {
+        let status =
+            |link: &Link| EndpointStatus { label: link.label.clone(), state: link.standing.borrow().state() };
+        self.links.iter().map(status).collect()
+    }
+
+    /// No attempt begins from here on.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        for link in &self.links {
+            link.dispatcher.close();
+        }
+        self.keeper.close();
+    }
+}

@@ -1,0 +1,42 @@
+//! The protocol, pure and deterministic: fed with time, replies and random bits, it says what to send and what came of it.
+//!
+//! Nothing here knows a socket, a clock, a thread or a runtime; only `std` is used. The same machines run against real
+//! servers, against in-memory endpoints and under simulation.
+//!
+//! # The grammar of a machine
+//!
+//! [`Attempt`], [`Hold`] and [`Validation`] speak one grammar: getters take `&self`; `handle_*` are inputs and take the
+//! current [`Moment`] where time matters; `poll_*` are outputs. After each input, drain `poll_request`, then `poll_event` or
+//! `outcome`, then ask `poll_timeout`.
+//!
+//! # Layout
+//!
+//! * [`time`], [`validity`]: moments, drift, deadlines; integers, rounded against the holder.
+//! * [`quorum`], [`tally`]: who votes and what carries.
+//! * [`name`], [`fence`], [`operation`]: what is said to an endpoint and what it answers.
+//! * [`wire`]: the same as bytes: a batch of operations as script arguments, its replies back.
+//! * [`attempt`]: one attempt to acquire. [`hold`]: renewal, loss, release. [`validation`]: the second look.
+//! * [`backoff`]: jittered delays.
+
+pub mod attempt;
+pub mod backoff;
+pub mod fence;
+pub mod hold;
+pub mod name;
+pub mod operation;
+pub mod quorum;
+pub mod tally;
+pub mod time;
+pub mod validation;
+pub mod validity;
+pub mod wire;
+
+pub use attempt::{Attempt, AttemptFailure, AttemptParams, Grant};
+pub use fence::{Fence, OwnerId};
+pub use hold::{Hold, HoldEvent, HoldParams, LossReason};
+pub use name::{LeaseName, NameError};
+pub use operation::{Action, Operation, Reply, Request, Round, Vote};
+pub use quorum::{EndpointId, EndpointSet, Quorum, QuorumError};
+pub use tally::Tally;
+pub use time::Moment;
+pub use validation::Validation;

@@ -1,0 +1,303 @@
+//! Endpoints that are real servers. The one file that knows fred, and what its defaults would do to a lock.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytes::buf::Buf as _;
+use fred::prelude::{
+    Builder, Client, ClientLike as _, Config, ConnectionConfig, Error, ErrorKind, EventInterface as _,
+    Options, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig, Value,
+};
+use fred::types::config::UnresponsiveConfig;
+use fred::types::{ClusterHash, CustomCommand, RespVersion};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+
+use crate::config::{Address, Limits};
+use crate::endpoint::{Admission, CallError, Connection, Endpoint};
+use crate::error::ConfigError;
+use crate::protocol::operation::Operation;
+use crate::protocol::wire::{self, AdmitReply, Arguments, BatchReply, Field};
+use crate::scripts::Settings;
+
+/// Commands that wait in fred for one connection: batches and admissions, one in flight each.
+const COMMAND_BUFFER_LEN_MAX: usize = 64;
+/// Between attempts to connect: short, since an endpoint that is back should vote again soon.
+const RECONNECT_DELAY_MS: u32 = 100;
+/// How many keys a scan for locks looks at in one call, and how many calls it may take.
+const SCAN_COUNT: u32 = 10_000;
+const SCAN_CALLS_MAX: u32 = 10_000;
+
+/// A real server, over one connection that reconnects for ever.
+pub(crate) struct RedisEndpoint {
+    label: String,
+    client: Client,
+    script: Bytes,
+    script_hash: Bytes,
+    member_key: Bytes,
+    lock_pattern: Bytes,
+    connection: watch::Receiver<Connection>,
+}
+
+impl RedisEndpoint {
+    /// Starts to connect; does not wait for it. Must be called on a runtime.
+    pub(crate) fn connect(
+        address: &Address,
+        settings: &Settings,
+        limits: &Limits,
+    ) -> Result<Self, ConfigError> {
+        let mut builder = Builder::from_config(server_config(address));
+        builder
+            .set_connection_config(connection_config(limits))
+            .set_performance_config(performance_config(limits))
+            .set_policy(reconnect_policy());
+        let wrong = |error: Error| ConfigError::Url { endpoint: address.label(), reason: error.to_string() };
+        let client = builder.build().map_err(wrong)?;
+        let script = settings.script();
+        let (connection, connection_rx) = watch::channel(Connection::Down("not connected yet".into()));
+        let endpoint = Self {
+            label: address.label(),
+            script_hash: Bytes::from(fred::util::sha1_hash(&script)),
+            script: Bytes::from(script),
+            member_key: Bytes::from(format!("{}:member", settings.namespace)),
+            lock_pattern: Bytes::from(format!("{}:lock:*", settings.namespace)),
+            connection: connection_rx,
+            client,
+        };
+        // Subscribed before connecting, so that no event is missed. fred's own state is no guide to liveness: it says
+        // Connected until the first reconnect attempt begins.
+        tokio::spawn(follow(endpoint.client.error_rx(), endpoint.client.reconnect_rx(), connection));
+        drop(endpoint.client.connect());
+        Ok(endpoint)
+    }
+
+    async fn call(
+        &self,
+        command: &'static str,
+        arguments: Vec<Value>,
+        timeout_ms: u32,
+    ) -> Result<Value, CallError> {
+        let options = Options {
+            // Never written twice: a lock command that is replayed after a reconnect takes a lock nobody waits for.
+            max_attempts: Some(1),
+            timeout: Some(Duration::from_millis(timeout_ms.into())),
+            ..Options::default()
+        };
+        let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
+        self.client
+            .with_options(&options)
+            .custom(command, arguments)
+            .await
+            .map_err(|error| call_error(&error))
+    }
+}
+
+impl Endpoint for RedisEndpoint {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.clone()
+    }
+
+    fn run<'a>(
+        &'a self,
+        member: &'a str,
+        operations: &'a [Operation],
+        timeout_ms: u32,
+    ) -> BoxFuture<'a, Result<BatchReply, CallError>> {
+        async move {
+            let (bytes, ends) = Arguments::encode(operations).into_parts();
+            let mut rest = Bytes::from(bytes);
+            let mut arguments = Vec::with_capacity(ends.len() + 4);
+            arguments.push(Value::Bytes(self.script_hash.clone()));
+            arguments.push(Value::Bytes(Bytes::from_static(b"0")));
+            arguments.push(Value::Bytes(Bytes::from_static(b"run")));
+            arguments.push(Value::Bytes(Bytes::copy_from_slice(member.as_bytes())));
+            let mut start = 0;
+            for end in ends {
+                arguments.push(Value::Bytes(rest.split_to(end - start)));
+                start = end;
+            }
+            debug_assert!(!rest.has_remaining(), "every argument ends where the next begins");
+            let reply = self.call("EVALSHA", arguments, timeout_ms).await?;
+            decode(&reply, |fields| wire::decode_batch(fields, operations.len()))
+        }
+        .boxed()
+    }
+
+    fn admit<'a>(
+        &'a self,
+        admission: Admission<'a>,
+        timeout_ms: u32,
+    ) -> BoxFuture<'a, Result<AdmitReply, CallError>> {
+        async move {
+            let (mode, set) = match admission {
+                Admission::Member { set } => (&b"admit"[..], set),
+                Admission::Fresh { set } => (&b"fresh"[..], set),
+            };
+            let arguments = vec![
+                Value::Bytes(self.script.clone()),
+                Value::Bytes(Bytes::from_static(b"0")),
+                Value::Bytes(Bytes::from_static(mode)),
+                Value::Bytes(Bytes::copy_from_slice(set.as_bytes())),
+            ];
+            let reply = self.call("EVAL", arguments, timeout_ms).await?;
+            decode(&reply, |fields| wire::decode_admit(fields))
+        }
+        .boxed()
+    }
+
+    fn traces(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Option<String>, CallError>> {
+        async move {
+            let member = self.call("GET", vec![Value::Bytes(self.member_key.clone())], timeout_ms).await?;
+            if let Some(member) = member.as_str() {
+                return Ok(Some(format!("a record of admission ({member})")));
+            }
+            let mut cursor = Value::from("0");
+            for _ in 0..SCAN_CALLS_MAX {
+                let arguments = vec![
+                    cursor,
+                    Value::from("MATCH"),
+                    Value::Bytes(self.lock_pattern.clone()),
+                    Value::from("COUNT"),
+                    Value::from(SCAN_COUNT),
+                ];
+                let reply = self.call("SCAN", arguments, timeout_ms).await?;
+                let Ok([next, keys]) = <[Value; 2]>::try_from(reply.into_array()) else {
+                    return Err(CallError::Unknown("the reply to SCAN is not one".into()));
+                };
+                if let Some(key) = keys.into_array().first().and_then(Value::as_str) {
+                    return Ok(Some(format!("key {key}")));
+                }
+                if next.as_str().as_deref() == Some("0") {
+                    return Ok(None);
+                }
+                cursor = next;
+            }
+            Err(CallError::Refused("too many keys to look through for locks".into()))
+        }
+        .boxed()
+    }
+}
+
+impl Drop for RedisEndpoint {
+    fn drop(&mut self) {
+        // Ends fred's tasks for this connection. Outside a runtime they have ended with theirs.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let client = self.client.clone();
+            runtime.spawn(async move {
+                if let Err(error) = client.quit().await {
+                    tracing::debug!(%error, "closing a connection");
+                }
+            });
+        }
+    }
+}
+
+/// Follows the connection: an error takes it down, a completed reconnect brings it up.
+async fn follow(
+    mut errors: broadcast::Receiver<(Error, Option<Server>)>,
+    mut reconnects: broadcast::Receiver<Server>,
+    connection: watch::Sender<Connection>,
+) {
+    let mut epoch = 0;
+    loop {
+        // Errors first: of an error and a reconnect that are both waiting, the reconnect is the later one, as a rule. Where
+        // it is not, commands time out and the next error puts it right.
+        tokio::select! {
+            biased;
+            event = errors.recv() => match event {
+                Ok((error, _)) => drop(connection.send_replace(Connection::Down(error.to_string().into()))),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+            event = reconnects.recv() => match event {
+                Ok(_) | Err(RecvError::Lagged(_)) => {
+                    epoch += 1;
+                    connection.send_replace(Connection::Up { epoch });
+                }
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
+
+fn server_config(address: &Address) -> Config {
+    Config {
+        server: ServerConfig::new_centralized(address.host.clone(), address.port),
+        username: address.username.clone(),
+        password: address.password.clone(),
+        database: Some(address.database),
+        version: RespVersion::RESP2,
+        // A server that is down at the start is waited for in the background.
+        fail_fast: false,
+        ..Config::default()
+    }
+}
+
+fn connection_config(limits: &Limits) -> ConnectionConfig {
+    let connect = Duration::from_millis(limits.connect_timeout_ms.into());
+    ConnectionConfig {
+        connection_timeout: connect,
+        // Also bounds the set-up of each new connection: a server that accepts and never answers is caught by this.
+        internal_command_timeout: connect,
+        max_command_attempts: 1,
+        max_redirections: 1,
+        max_command_buffer_len: COMMAND_BUFFER_LEN_MAX,
+        reconnect_on_auth_error: true,
+        auto_client_setname: false,
+        unresponsive: UnresponsiveConfig { max_timeout: Some(connect * 2), interval: connect / 2 },
+        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+        ..ConnectionConfig::default()
+    }
+}
+
+fn performance_config(limits: &Limits) -> PerformanceConfig {
+    PerformanceConfig {
+        default_command_timeout: Duration::from_millis(limits.connect_timeout_ms.into()),
+        ..PerformanceConfig::default()
+    }
+}
+
+fn reconnect_policy() -> ReconnectPolicy {
+    let mut policy = ReconnectPolicy::new_constant(0, RECONNECT_DELAY_MS);
+    policy.set_jitter(RECONNECT_DELAY_MS / 2);
+    policy
+}
+
+/// Sorts fred's errors by what they prove. Only a server's own word before execution proves that nothing ran.
+fn call_error(error: &Error) -> CallError {
+    let details = error.details();
+    let word = details.split(' ').next().unwrap_or_default();
+    match (error.kind(), word) {
+        (_, "NOSCRIPT") => CallError::NoScript,
+        (ErrorKind::Backpressure, _) => CallError::Refused(details.into()),
+        (
+            _,
+            "LOADING" | "READONLY" | "MISCONF" | "OOM" | "BUSY" | "NOREPLICAS" | "NOAUTH" | "NOPERM"
+            | "WRONGPASS",
+        ) => CallError::Refused(details.into()),
+        (ErrorKind::Timeout, _) => CallError::Unknown("no answer in time".into()),
+        _ => CallError::Unknown(error.to_string().into()),
+    }
+}
+
+fn decode<T>(
+    reply: &Value,
+    decode: impl FnOnce(&mut dyn Iterator<Item = Field<'_>>) -> Result<T, wire::WireError>,
+) -> Result<T, CallError> {
+    let Value::Array(values) = reply else {
+        return Err(CallError::Unknown(wire::WireError.to_string().into()));
+    };
+    let mut fields = values.iter().map(|value| match value {
+        Value::Integer(number) => Field::Int(*number),
+        Value::String(text) => Field::Text(text.as_bytes()),
+        Value::Bytes(bytes) => Field::Text(bytes),
+        _ => Field::Other,
+    });
+    decode(&mut fields).map_err(|error| CallError::Unknown(error.to_string().into()))
+}

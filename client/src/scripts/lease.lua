@@ -1,0 +1,234 @@
+-- The one script: every operation of the protocol on one endpoint, a batch of them a call, and admission.
+--
+-- Why one script: a vote must be checked and written in one atomic step, and so must the check that this server is still
+-- the one that was admitted. It is called by its hash; its text is sent only with admission, so that a server on which
+-- the hash is known has been looked at. Its head (settings of the set) is put before this text by `scripts/mod.rs`:
+--   LOCK, FENCE      key prefixes of locks and of fence stripes
+--   MEMBER           key: settings and identity under which this server was admitted
+--   QUARANTINE       key: why this server gives no votes; expires
+--   SETTINGS         text: protocol version, longest TTL, number of endpoints, database
+--   TTL_MAX, QUARANTINE_MS
+--
+-- Keys are made here from names, not passed: the server is never part of a cluster, every key begins with one prefix (an
+-- ACL rule can allow just that), and a batch would name each key twice.
+--
+-- Arguments: "run", the member text the caller was admitted with, then the operations end to end:
+--   a name owner proposal stripe ttl     acquire
+--   e name owner token stripe ttl        extend
+--   h name owner token stripe ttl        heal
+--   r name owner token stripe            raise
+--   v name owner                         validate
+--   x name owner                         release
+-- or: "admit", the id of the set as far as the caller knows it ("-" if not)
+-- or: "fresh", the id of the new set
+--
+-- Replies: {server time in us, code, value, code, value, ...}, or {-1, reason}: not admitted, nothing ran.
+-- To admit and fresh: {server time in us, member text, ms of quarantine left}, or {-2, reason}.
+
+local GRANTED, RELEASED, HELD, MISSING, NOT_A_LOCK, SUPERSEDED, QUARANTINED, TTL_TOO_LONG, REFUSED = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local PROPOSAL_SLACK_US = 4000000 -- how far a proposal may be from this server's clock
+local TOKEN_END = 9007199254740992 -- 2^53: Lua counts exactly below it
+
+local call, sub, find, format, max, min = redis.call, string.sub, string.find, string.format, math.max, math.min
+
+local function digits(token)
+  return format('%.0f', token) -- tostring and .. print 14 digits
+end
+
+local function now_us()
+  local time = call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- How long this server still gives no votes, in ms. A quarantine without expiry was set by hand: it lasts.
+local function quarantine_left()
+  local left = call('PTTL', QUARANTINE)
+  if left == -2 then return 0 end
+  if left == -1 then return QUARANTINE_MS end
+  return max(left, 1)
+end
+
+local function info_field(info, name)
+  return string.match(info, name .. ':([^\r\n]*)') or ''
+end
+
+if ARGV[1] ~= 'run' then
+  local known_set = ARGV[2]
+  local function refuse(reason) return {-2, reason} end
+
+  local replication, server = call('INFO', 'replication'), call('INFO', 'server')
+  local version = info_field(server, 'redis_version')
+  if (tonumber(string.match(version, '^%d+')) or 0) < 7 then
+    return refuse('the server is version ' .. version .. '; 7.0 or later is needed')
+  end
+  if info_field(replication, 'role') ~= 'master' then
+    return refuse('the server is a replica; name an independent master instead')
+  end
+  if info_field(replication, 'connected_slaves') ~= '0' then
+    return refuse('the server has replicas; a promoted one would be a second voter for the same vote: detach them')
+  end
+
+  local identity = ' replid=' .. info_field(replication, 'master_replid') .. ' run=' .. info_field(server, 'run_id')
+  local found = call('GET', MEMBER)
+  if ARGV[1] == 'fresh' then
+    if found then return refuse('the server was admitted before (' .. found .. '); only a brand-new set can be declared fresh') end
+    local member = SETTINGS .. ' set=' .. known_set .. identity
+    call('SET', MEMBER, member)
+    return {now_us(), member, quarantine_left()}
+  end
+
+  local set = known_set
+  if found then
+    local settings, found_set = string.match(found, '^(.*) set=(%S+) replid=')
+    if settings ~= SETTINGS then
+      return refuse('the server was admitted with other settings (' .. (settings or found) .. ') than this client\'s (' .. SETTINGS .. '); make them agree')
+    end
+    if set == '-' then set = found_set end
+    if found_set ~= '-' and found_set ~= set then
+      return refuse('the server belongs to another set (' .. found_set .. ') than the other endpoints (' .. set .. '); correct the list of endpoints')
+    end
+  end
+  local member = SETTINGS .. ' set=' .. set .. identity
+  if not found or sub(found, -#identity) ~= identity then
+    -- Another process or another data set than the one that voted: votes may be forgotten. Both keys in this one step.
+    local reason = found and 'identity changed' or 'no record of an admission'
+    call('SET', QUARANTINE, reason, 'PX', QUARANTINE_MS)
+  end
+  if found ~= member then call('SET', MEMBER, member) end
+  return {now_us(), member, quarantine_left()}
+end
+
+-- A batch: first, is this still the server that was admitted, with the settings of this text?
+local member = ARGV[2]
+local replication = call('INFO', 'replication')
+if sub(member, 1, #SETTINGS) ~= SETTINGS or call('GET', MEMBER) ~= member then
+  return {-1, 'the record of its admission is gone or another'}
+end
+if not find(replication, 'role:master', 1, true) then
+  return {-1, 'it is a replica now'}
+end
+-- A member ends in " replid=" 40 digits " run=" 40 digits.
+if not find(replication, 'master_replid:' .. sub(member, -85, -46), 1, true) then
+  return {-1, 'its data set was replaced'}
+end
+
+local quarantine_ms = 0
+if call('EXISTS', QUARANTINE) == 1 then quarantine_ms = quarantine_left() end
+local time_us = now_us()
+
+-- A yes; in quarantine the operation has been carried out, but the answer does not count.
+local function yes(token)
+  if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
+  return GRANTED, token
+end
+
+-- What stands under a lock's key: nil where nothing does, else whether it is the owner's, its token, and if it is not the
+-- owner's, the code and value to answer.
+local function standing(lock, owner)
+  local value = redis.pcall('GET', lock)
+  if value == false then return nil end
+  if type(value) == 'table' then return false, nil, NOT_A_LOCK, 0 end -- wrong type
+  if sub(value, 1, 32) == owner and sub(value, 33, 33) == ':' then return true, tonumber(sub(value, 34)) end
+  local left = call('PTTL', lock)
+  if left == -1 then return false, nil, NOT_A_LOCK, 0 end
+  return false, nil, HELD, left
+end
+
+local function stripe_token(fence)
+  local token = tonumber(call('GET', fence) or 0)
+  if not token then error({err = 'key ' .. fence .. ' does not hold a token; restore or delete it'}) end
+  return token
+end
+
+-- Nothing drawn later from this stripe will be as small as token.
+local function lift_stripe(fence, token)
+  if stripe_token(fence) < token then call('SET', fence, digits(token)) end
+end
+
+local operations = {}
+
+function operations.a(at)
+  local owner, ttl, fence = ARGV[at + 2], tonumber(ARGV[at + 5]), FENCE .. ARGV[at + 4]
+  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+  if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
+  local proposal = min(max(tonumber(ARGV[at + 3]), time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
+  local token = max(stripe_token(fence) + 1, proposal)
+  if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
+  local text, lock = digits(token), LOCK .. ARGV[at + 1]
+  -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
+  if call('SET', lock, owner .. ':' .. text, 'NX', 'PX', ttl) then
+    call('SET', fence, text)
+    return GRANTED, token
+  end
+  local own, held_token, code, value = standing(lock, owner)
+  if own then return GRANTED, held_token end
+  return code, value
+end
+
+local function extend(lock, owner, token, fence, ttl)
+  local own, _, code, value = standing(lock, owner)
+  if own == nil then return MISSING, 0 end
+  if not own then return code, value end
+  call('PEXPIRE', lock, ttl, 'GT') -- never shortens: an earlier, longer promise still counts
+  lift_stripe(fence, token)
+  return yes(token)
+end
+
+function operations.e(at)
+  local token, ttl = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5])
+  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+  return extend(LOCK .. ARGV[at + 1], ARGV[at + 2], token, FENCE .. ARGV[at + 4], ttl)
+end
+
+function operations.h(at)
+  local owner, token, ttl = ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5])
+  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+  local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
+  if call('SET', lock, owner .. ':' .. digits(token), 'NX', 'PX', ttl) then
+    lift_stripe(fence, token)
+    return yes(token)
+  end
+  return extend(lock, owner, token, fence, ttl)
+end
+
+function operations.r(at)
+  local owner, token = ARGV[at + 2], tonumber(ARGV[at + 3])
+  local lock = LOCK .. ARGV[at + 1]
+  local own, held_token, code, value = standing(lock, owner)
+  if own == nil then return MISSING, 0 end
+  if not own then return code, value end
+  if held_token > token then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
+  call('SET', lock, owner .. ':' .. digits(token), 'KEEPTTL')
+  lift_stripe(FENCE .. ARGV[at + 4], token)
+  return yes(token)
+end
+
+function operations.v(at)
+  local own, token, code, value = standing(LOCK .. ARGV[at + 1], ARGV[at + 2])
+  if own == nil then return MISSING, 0 end
+  if own then return yes(token) end
+  return code, value
+end
+
+function operations.x(at)
+  local lock = LOCK .. ARGV[at + 1]
+  local own, _, code, value = standing(lock, ARGV[at + 2])
+  if own == nil then return MISSING, 0 end
+  if not own then return code, value end
+  call('DEL', lock)
+  return RELEASED, 0
+end
+
+local LENGTH = {a = 6, e = 6, h = 6, r = 5, v = 3, x = 3}
+local reply, at, filled = {time_us}, 3, 1
+while ARGV[at] do
+  local name = ARGV[at]
+  -- An error in one operation leaves the others standing.
+  local ok, code, value = pcall(operations[name], at)
+  if not ok then
+    code, value = REFUSED, type(code) == 'table' and code.err or tostring(code)
+  end
+  reply[filled + 1], reply[filled + 2] = code, value
+  at, filled = at + LENGTH[name], filled + 2
+end
+return reply

@@ -1,0 +1,85 @@
+//! What a client knows of its endpoints.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock;
+use crate::protocol::Moment;
+
+/// One endpoint as a client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// Host and port.
+    pub label: String,
+    /// Whether it votes.
+    pub state: EndpointState,
+}
+
+/// Whether an endpoint votes, as of its last answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointState {
+    /// It has not been heard of yet.
+    Connecting,
+    /// It votes.
+    Ready,
+    /// It answers, but gives no votes yet: it has no record of an earlier admission, so it may have forgotten votes.
+    Quarantined {
+        /// For how long.
+        left: Duration,
+    },
+    /// It does not answer.
+    Unreachable {
+        /// What was seen last.
+        reason: String,
+    },
+    /// It must not be asked.
+    Refused {
+        /// Why, and what to change.
+        reason: String,
+    },
+}
+
+impl fmt::Display for EndpointState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting => f.write_str("no answer yet"),
+            Self::Ready => f.write_str("ready"),
+            Self::Quarantined { left } => write!(
+                f,
+                "in quarantine for {:.1} s, because it has no record of an earlier admission and may have forgotten votes",
+                left.as_secs_f64()
+            ),
+            Self::Unreachable { reason } => write!(f, "unreachable: {reason}"),
+            Self::Refused { reason } => write!(f, "refused: {reason}"),
+        }
+    }
+}
+
+/// The same with a moment instead of a duration, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Connecting,
+    Admitted { quarantined_until: Moment },
+    Unreachable(String),
+    Refused(String),
+}
+
+impl Standing {
+    /// Whether the endpoint answers and belongs to the set, voting or not.
+    pub(crate) const fn is_admitted(&self) -> bool {
+        matches!(self, Self::Admitted { .. })
+    }
+
+    pub(crate) fn state(&self) -> EndpointState {
+        match self {
+            Self::Connecting => EndpointState::Connecting,
+            Self::Admitted { quarantined_until } => match quarantined_until.ns_since(clock::now()) {
+                0 => EndpointState::Ready,
+                left => EndpointState::Quarantined { left: Duration::from_nanos(left) },
+            },
+            Self::Unreachable(reason) => EndpointState::Unreachable { reason: reason.clone() },
+            Self::Refused(reason) => EndpointState::Refused { reason: reason.clone() },
+        }
+    }
+}
