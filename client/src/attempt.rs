@@ -41,7 +41,6 @@ pub(crate) async fn attempt(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32) -> 
 struct Run {
     core: Arc<Core>,
     subject: Subject,
-    ttl_ms: u32,
     t0: Moment,
     progress: Mutex<Progress>,
     decided: Notify,
@@ -70,8 +69,7 @@ impl Run {
         let machine = Attempt::new(params);
         let run = Arc::new(Self {
             core: Arc::clone(core),
-            subject: Subject { name: name.clone(), owner, timeout_ms },
-            ttl_ms,
+            subject: Subject { name: name.clone(), owner, ttl_ms, timeout_ms },
             t0,
             progress: Mutex::new(Progress { machine, first_reply: None, last_reply: t0 }),
             decided: Notify::new(),
@@ -93,15 +91,13 @@ impl Run {
 
     async fn outcome(self: &Arc<Self>) -> Result<Grant, AttemptFailure> {
         loop {
-            let (outcome, timeout) = {
-                let progress = lock(&self.progress);
-                (progress.machine.outcome(), progress.machine.poll_timeout())
-            };
-            if let Some(outcome) = outcome {
+            if self.drive(|progress| progress.machine.handle_hand_out(clock::now()))
+                && let Some(outcome) = lock(&self.progress).machine.outcome()
+            {
                 return outcome;
             }
-            let now = clock::now();
-            let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(now)));
+            let timeout = lock(&self.progress).machine.poll_timeout();
+            let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(clock::now())));
             if tokio::time::timeout(pause, self.decided.notified()).await.is_err() {
                 self.drive(|progress| progress.machine.handle_timeout(clock::now()));
             }
@@ -132,7 +128,7 @@ impl Run {
         let params = HoldParams {
             quorum: self.core.quorum,
             grant,
-            ttl_ms: self.ttl_ms,
+            ttl_ms: self.subject.ttl_ms,
             t0: self.t0,
             patience_ms: self.subject.timeout_ms,
             jitter_seed: rand::random(),

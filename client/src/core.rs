@@ -43,6 +43,7 @@ struct Link {
 pub(crate) struct Subject {
     pub(crate) name: LeaseName,
     pub(crate) owner: OwnerId,
+    pub(crate) ttl_ms: u32,
     /// How long each answer may take.
     pub(crate) timeout_ms: u32,
 }
@@ -77,10 +78,15 @@ impl Core {
 
     /// Puts requests before their endpoints.
     pub(crate) fn send(&self, party: &Arc<impl Party + 'static>, subject: &Subject, requests: Vec<Request>) {
+        if requests.is_empty() {
+            return;
+        }
+        // After one TTL what a request is about has expired by itself.
+        let expires = clock::now().plus_ms(subject.ttl_ms.into());
         for Request { endpoint, round, action } in requests {
             let operation = Operation { name: subject.name.clone(), owner: subject.owner, action };
             let party: Arc<dyn Party> = Arc::clone(party) as _;
-            let entry = Entry { party, round, operation, timeout_ms: subject.timeout_ms };
+            let entry = Entry { party, round, operation, expires, timeout_ms: subject.timeout_ms };
             self.links[endpoint.index()].dispatcher.push(entry);
         }
     }

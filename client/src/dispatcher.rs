@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use crate::lock;
+use crate::protocol::Moment;
 use crate::protocol::operation::{Operation, Reply, Request, Round};
 use crate::protocol::quorum::EndpointId;
 use crate::protocol::wire::BATCH_LEN_MAX;
+use crate::{clock, lock};
 
 /// Requests that may wait for one endpoint. Beyond it they are answered "not sent".
 const QUEUE_LEN_MAX: usize = 65_536;
@@ -27,6 +28,8 @@ pub(crate) struct Entry {
     pub(crate) party: Arc<dyn Party>,
     pub(crate) round: Round,
     pub(crate) operation: Operation,
+    /// Until when it may wait to be sent.
+    pub(crate) expires: Moment,
     /// How long its answer may take once it is sent.
     pub(crate) timeout_ms: u32,
 }
@@ -96,10 +99,14 @@ impl Dispatcher {
         }
     }
 
-    /// Drops from a batch what nobody waits for any more: its round was decided without this endpoint.
+    /// Drops from a batch what nobody waits for any more: its round was decided without this endpoint, or it waited so long
+    /// that it is about nothing.
     pub(crate) fn drop_unwanted(&self, batch: &mut Vec<Entry>) {
-        for entry in batch.extract_if(.., |entry| !entry.party.wants(&self.request(entry))) {
-            self.deliver(entry, Reply::NotSent("decided without it".into()));
+        let now = clock::now();
+        for entry in
+            batch.extract_if(.., |entry| entry.expires <= now || !entry.party.wants(&self.request(entry)))
+        {
+            self.deliver(entry, Reply::NotSent("nobody waits for it any more".into()));
         }
     }
 

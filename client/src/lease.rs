@@ -30,7 +30,6 @@ pub struct Lease {
 pub(crate) struct Held {
     core: Arc<Core>,
     subject: Subject,
-    ttl_ms: u32,
     progress: Mutex<Progress>,
     /// Told when the lease is over, and when its release is.
     over: Notify,
@@ -49,7 +48,6 @@ impl Lease {
         let held = Arc::new(Held {
             core: Arc::clone(core),
             subject,
-            ttl_ms: params.ttl_ms,
             progress: Mutex::new(Progress { machine, alarm: None, released: None }),
             over: Notify::new(),
         });
@@ -137,7 +135,7 @@ impl Lease {
         match self.held.until(|held| held.release_outcome()).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                let ttl = Duration::from_millis(self.held.ttl_ms.into());
+                let ttl = Duration::from_millis(self.held.subject.ttl_ms.into());
                 Err(ReleaseError::Unconfirmed { name: name(), ttl })
             }
             Err(reason) => Err(ReleaseError::Lost { name: name(), reason }),

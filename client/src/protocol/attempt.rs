@@ -72,7 +72,7 @@ enum Phase {
 /// The machine of one attempt.
 ///
 /// Inputs: [`handle_reply`](Self::handle_reply), [`handle_timeout`](Self::handle_timeout),
-/// [`handle_cancel`](Self::handle_cancel). Outputs: [`poll_request`](Self::poll_request),
+/// [`handle_hand_out`](Self::handle_hand_out), [`handle_cancel`](Self::handle_cancel). Outputs: [`poll_request`](Self::poll_request),
 /// [`poll_timeout`](Self::poll_timeout), [`outcome`](Self::outcome). Late replies never change an outcome; spurious calls
 /// do nothing.
 #[derive(Debug)]
@@ -162,6 +162,15 @@ impl Attempt {
         }
     }
 
+    /// Hands out what was won, if enough of it is left now. The caller may have been woken late.
+    pub fn handle_hand_out(&mut self, now: Moment) {
+        if let Phase::Won(Grant { deadline, .. }) = self.phase
+            && !self.is_worth_holding(now, deadline)
+        {
+            self.lose(AttemptFailure::ValidityExhausted);
+        }
+    }
+
     /// Tells that time has passed: answers that are still out count as unknown.
     pub fn handle_timeout(&mut self, now: Moment) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
@@ -236,7 +245,7 @@ impl Attempt {
         if raise.carried() {
             let AttemptParams { t0, ttl_ms, .. } = self.params;
             let deadline = validity::deadline(t0, ttl_ms);
-            if deadline.ns_since(now) >= validity::min_validity_ns(ttl_ms) {
+            if self.is_worth_holding(now, deadline) {
                 self.phase = Phase::Won(Grant { fence: *fence, deadline, voters: raise.yes() });
             } else {
                 self.lose(AttemptFailure::ValidityExhausted);
@@ -244,6 +253,10 @@ impl Attempt {
         } else if raise.out_of_reach() {
             self.lose(AttemptFailure::NoQuorum);
         }
+    }
+
+    fn is_worth_holding(&self, now: Moment, deadline: Moment) -> bool {
+        deadline.ns_since(now) >= validity::min_validity_ns(self.params.ttl_ms)
     }
 
     /// Whether the answers that are still out can no longer turn "no quorum" into "held".
