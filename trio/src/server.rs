@@ -2,11 +2,14 @@
 
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
@@ -22,6 +25,9 @@ use crate::{
 const PORT_TRIES: u32 = 5;
 /// A server on loopback answers within microseconds; one on an overloaded machine within this.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+/// A process stops within microseconds, unless the kernel is busy on its behalf.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_POLL: Duration = Duration::from_micros(50);
 /// What a server prints when its port is somebody else's.
 const IN_USE: &str = "Address already in use";
 
@@ -118,11 +124,20 @@ impl Server {
     /// new ones, but answers nothing.
     pub fn pause(&self) -> Result<(), ProcessError> {
         let pid = self.signal("pause", Signal::STOP)?;
-        // The signal is only sent so far. Looking does not take the end of the process away from `Child`.
-        let stopped_or_ended = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), stopped_or_ended))
-            .map_err(|errno| self.signal_error("wait for", errno.into()))?;
-        Ok(())
+        // The signal is only on its way so far. Waiting for the stop alone would wait for ever if somebody else
+        // resumed the process meanwhile; NOWAIT leaves the end of the process for `Child` to see.
+        let look =
+            WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        loop {
+            match waitid(WaitId::Pid(pid), look) {
+                Ok(Some(status)) if status.stopped() => return Ok(()),
+                Ok(Some(_ended)) => return Err(ProcessError::NotRunning { port: self.port() }),
+                Ok(None) | Err(Errno::INTR) if Instant::now() < deadline => thread::sleep(STOP_POLL),
+                Ok(None) => return Err(self.signal_error("stop", io::ErrorKind::TimedOut.into())),
+                Err(errno) => return Err(self.signal_error("wait for", errno.into())),
+            }
+        }
     }
 
     /// Lets a paused process run on (SIGCONT).
@@ -221,7 +236,7 @@ impl Server {
         Ok(pid)
     }
 
-    fn signal_error(&self, action: &'static str, source: std::io::Error) -> ProcessError {
+    fn signal_error(&self, action: &'static str, source: io::Error) -> ProcessError {
         ProcessError::Signal { action, port: self.port(), pid: self.pid, source }
     }
 

@@ -1,32 +1,14 @@
 //! What cannot start says why, and what to do about it.
 
+mod support;
+
 use std::{
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
-    process::Command,
     time::{Duration, Instant},
 };
 
 use leasehold_trio::{ProgramError, Server, ServerOptions, ServerProgram, StartError};
-use tempfile::TempDir;
-
-/// A program that answers --version as a server does, and otherwise runs `body`.
-fn impostor(version: &str, body: &str) -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("redis-server");
-    let script = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n{body}\n");
-    // Written by another process: a child that a test beside this one forks would inherit our open file for a moment,
-    // and a file open for writing cannot be executed.
-    let write = Command::new("/bin/sh")
-        .args(["-c", "printf %s \"$2\" >\"$1\" && chmod +x \"$1\"", "sh"])
-        .arg(&path)
-        .arg(script)
-        .status();
-    assert!(write.expect("a shell").success());
-    (dir, path)
-}
-
-const VERSION: &str = "Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64 build=0";
+use support::{VERSION, impostor};
 
 #[test]
 fn a_taken_port_is_named() {
@@ -102,12 +84,4 @@ fn old_and_foreign_programs_are_refused() {
     assert!(matches!(ServerProgram::at(foreign), Err(ProgramError::NotAServer { answer, .. })
         if answer == "sleep (GNU coreutils) 9.1"));
     assert!(matches!(ServerProgram::at("/nonexistent/redis-server"), Err(ProgramError::Run { .. })));
-}
-
-#[test]
-fn the_message_without_a_program_says_how_to_get_one() {
-    let text = ProgramError::NotFound.to_string();
-    for remedy in ["apt-get install", "brew install", "--memory", "LEASEHOLD_SERVER"] {
-        assert!(text.contains(remedy), "{remedy} is missing in: {text}");
-    }
 }

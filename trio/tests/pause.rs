@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leasehold_trio::{CommandError, Data, ProcessError, Server, ServerOptions};
+use rustix::process::{Pid, Signal, kill_process};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -49,6 +50,14 @@ fn a_paused_server_can_be_killed_and_restarted() {
     server.pause().unwrap();
     server.restart(Data::Keep).unwrap();
     assert_eq!(server.command(&["PING"]).unwrap().text(), Some("PONG"));
+}
+
+#[test]
+fn a_server_that_somebody_else_killed_cannot_be_paused() {
+    let server = Server::start(ServerOptions::default()).unwrap();
+    let pid = Pid::from_raw(server.pid().cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    assert!(matches!(server.pause(), Err(ProcessError::NotRunning { .. })));
 }
 
 #[test]
