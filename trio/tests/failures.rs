@@ -29,6 +29,21 @@ fn another_server_on_the_port_is_not_mistaken_for_ours() {
 }
 
 #[test]
+fn when_somebody_else_is_quicker_other_ports_are_tried_a_bounded_number_of_times() {
+    let (dir, path) =
+        impostor(VERSION, "echo tried >>\"$TRIES\"; echo 'bind: Address already in use'; exit 1");
+    let tries = dir.path().join("tries");
+    let options = ServerOptions {
+        program: Some(ServerProgram::at(path).unwrap()),
+        env: vec![("TRIES".into(), tries.display().to_string())],
+        ..Default::default()
+    };
+    let error = Server::start(options).unwrap_err();
+    assert!(matches!(error, StartError::PortInUse { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(tries).unwrap().lines().count(), 5);
+}
+
+#[test]
 fn a_setting_the_server_does_not_know_shows_its_own_words() {
     let error = Server::start(ServerOptions::default().setting("no-such-setting", "1")).unwrap_err();
     assert!(matches!(error, StartError::Exited { .. }), "{error}");
