@@ -67,13 +67,17 @@ impl Lease {
         lock(&self.held.progress).machine.fence()
     }
 
-    /// Until when the lease is held if no renewal succeeds, on this process's monotonic clock.
+    /// Until when the lease is held if no renewal succeeds, on this process's monotonic clock; in the past once that is.
     ///
     /// Counted from before the first request of the newest successful round, less the clocks' drift. `Instant` stands still
     /// while a machine is suspended; [`is_valid`](Self::is_valid) and [`remaining`](Self::remaining) do not.
     #[must_use]
     pub fn valid_until(&self) -> Instant {
-        Instant::now() + self.remaining()
+        let (now, deadline) = (clock::now(), lock(&self.held.progress).machine.deadline());
+        let ahead = Duration::from_nanos(deadline.ns_since(now));
+        let behind = Duration::from_nanos(now.ns_since(deadline));
+        let instant = Instant::now() + ahead;
+        instant.checked_sub(behind).unwrap_or(instant)
     }
 
     /// How long the lease is held if no renewal succeeds; zero once it is over.
