@@ -31,6 +31,8 @@ pub(crate) struct Courier {
     limits: Limits,
     standing: watch::Sender<Standing>,
     connection: watch::Receiver<Connection>,
+    /// The connection in use.
+    epoch: Option<u64>,
     /// How the endpoint was admitted on this connection.
     membership: Option<Membership>,
     /// Not before this moment is a failed admission tried again.
@@ -61,6 +63,7 @@ impl Courier {
             limits,
             standing,
             connection,
+            epoch: None,
             membership: None,
             admit_at: Moment::default(),
             probe_at: clock::now().plus_ms(DOWN_RETRY_MS),
@@ -140,24 +143,21 @@ impl Courier {
     /// Notices a new connection, and says whether there is one to use. One that is said to be down is tried all the same
     /// from time to time: its word may be out of date.
     fn usable(&mut self) -> bool {
-        if self.connection.has_changed().unwrap_or(false) {
-            let connection = self.connection.borrow_and_update().clone();
-            if let Connection::Up { .. } = connection {
-                self.forget();
-                self.admit_at = Moment::default();
+        let connection = self.connection.borrow_and_update().clone();
+        let Connection::Up { epoch } = connection else {
+            let now = clock::now();
+            let due = self.probe_at <= now;
+            if due {
+                self.probe_at = now.plus_ms(DOWN_RETRY_MS);
             }
+            return due;
+        };
+        if self.epoch != Some(epoch) {
+            self.epoch = Some(epoch);
+            self.forget();
+            self.admit_at = Moment::default();
         }
-        match *self.connection.borrow() {
-            Connection::Up { .. } => true,
-            Connection::Down(_) => {
-                let now = clock::now();
-                let due = self.probe_at <= now;
-                if due {
-                    self.probe_at = now.plus_ms(DOWN_RETRY_MS);
-                }
-                due
-            }
-        }
+        true
     }
 
     fn down(&self) -> Reply {

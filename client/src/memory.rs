@@ -41,6 +41,8 @@ pub struct MemoryServer {
 struct Store {
     /// Changes with every restart, as a real server's run id does.
     run: u64,
+    /// The newest connection.
+    epoch: u64,
     strings: HashMap<String, Text>,
     fences: HashMap<u32, u64>,
     member: Option<Arc<str>>,
@@ -126,11 +128,12 @@ impl MemoryServer {
     /// Restarts it without its data: it forgets every vote, and clients quarantine it.
     pub fn restart_empty(&self) {
         let mut store = lock(&self.store);
-        *store = Store { run: store.run + 1, ..Store::default() };
+        *store = Store { run: store.run + 1, epoch: store.epoch, ..Store::default() };
+        let next = store.next_epoch();
         drop(store);
         self.connection.send_modify(|connection| {
             if let Connection::Up { epoch } = connection {
-                *epoch += 1;
+                *epoch = next;
             }
         });
     }
@@ -142,7 +145,8 @@ impl MemoryServer {
 
     /// Lets clients reach it again.
     pub fn reconnect(&self) {
-        self.connection.send_replace(Connection::Up { epoch: 0 });
+        let epoch = lock(&self.store).next_epoch();
+        self.connection.send_replace(Connection::Up { epoch });
     }
 }
 
@@ -268,6 +272,11 @@ impl Store {
             self.strings.remove(key);
         }
         self.strings.get_mut(key)
+    }
+
+    fn next_epoch(&mut self) -> u64 {
+        self.epoch += 1;
+        self.epoch
     }
 
     fn quarantine_left_ms(&self, now: Moment) -> u64 {
