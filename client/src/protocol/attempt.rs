@@ -174,7 +174,11 @@ impl Attempt {
     /// Tells that time has passed: answers that are still out count as unknown.
     pub fn handle_timeout(&mut self, now: Moment) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
-            self.lose(self.classify());
+            self.lose(match self.phase {
+                // M said yes: whatever stands on the others, it is the raise that was not confirmed.
+                Phase::Raising { .. } => AttemptFailure::NoQuorum,
+                _ => self.classify(),
+            });
         }
     }
 
