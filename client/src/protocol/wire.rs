@@ -164,7 +164,8 @@ pub fn decode_batch<'a>(
     let server_time_us = u64::try_from(first).map_err(|_| WireError)?;
     let mut replies = Vec::with_capacity(operations);
     while let Some(code) = fields.next() {
-        replies.push(decode_reply(integer(Some(code))?, fields.next())?);
+        let value = fields.next().ok_or(WireError)?;
+        replies.push(decode_reply(integer(Some(code))?, Some(value))?);
     }
     if replies.len() != operations {
         return Err(WireError);
