@@ -89,8 +89,17 @@ struct Renewal {
     tally: Tally,
     /// Endpoints that hold another lock, or something that is no lock.
     against: EndpointSet,
-    /// Whether M have confirmed, or can no longer.
-    decided: bool,
+    course: Course,
+}
+
+/// How a renewal round goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Open,
+    /// M confirmed it in time.
+    Confirmed,
+    /// M can no longer confirm it, or have not in time. What still comes in may yet tell that the lease is taken.
+    Failed,
 }
 
 /// The machine of one held lease.
@@ -189,8 +198,7 @@ impl Hold {
     pub fn poll_timeout(&self) -> Option<Moment> {
         match self.state {
             State::Held => {
-                let renewal = self.renewal.filter(|renewal| !renewal.decided);
-                let next = renewal.map_or(self.renew_at, |renewal| self.renewal_end(&renewal));
+                let next = self.open_renewal().map_or(self.renew_at, |renewal| self.renewal_end(&renewal));
                 Some(next.min(self.notice_at()))
             }
             State::Releasing { until, .. } => Some(until),
@@ -246,6 +254,10 @@ impl Hold {
         validity::notice_at(self.deadline, self.params.ttl_ms)
     }
 
+    fn open_renewal(&self) -> Option<Renewal> {
+        self.renewal.filter(|renewal| renewal.course == Course::Open)
+    }
+
     fn renewal_end(&self, renewal: &Renewal) -> Moment {
         renewal.t0.plus_ms(self.params.patience_ms.into())
     }
@@ -256,19 +268,20 @@ impl Hold {
             self.lose(LossReason::Expired);
             return;
         }
-        match self.renewal {
-            Some(renewal) if !renewal.decided && self.renewal_end(&renewal) <= now => {
-                self.fail_renewal(now);
+        // A round under way is left to its end: a timer that rings for nothing must not begin it anew.
+        if let Some(renewal) = self.open_renewal() {
+            if self.renewal_end(&renewal) <= now {
+                self.fail_renewal(&renewal, now);
             }
-            _ if self.renew_at <= now => self.begin_renewal(now),
-            _ => {}
+        } else if self.renew_at <= now {
+            self.begin_renewal(now);
         }
     }
 
     fn begin_renewal(&mut self, t0: Moment) {
         self.send_everywhere(Action::Extend { ttl_ms: self.params.ttl_ms, fence: self.fence() });
         let tally = Tally::new(self.params.quorum);
-        self.renewal = Some(Renewal { t0, tally, against: EndpointSet::default(), decided: false });
+        self.renewal = Some(Renewal { t0, tally, against: EndpointSet::default(), course: Course::Open });
     }
 
     /// Counts an answer of the current round, which arrived before the old deadline.
@@ -290,30 +303,29 @@ impl Hold {
         let renewal = *renewal;
         if renewal.against.len() > self.params.quorum.spare() {
             self.lose(LossReason::Taken);
-        } else if renewal.tally.carried() {
-            self.confirm_renewal(&renewal);
-        } else if renewal.tally.out_of_reach() && !renewal.decided {
-            self.fail_renewal(now);
+            return;
+        }
+        match renewal.course {
+            Course::Open if renewal.tally.carried() => self.confirm_renewal(&renewal),
+            Course::Open if renewal.tally.out_of_reach() => self.fail_renewal(&renewal, now),
+            Course::Confirmed => self.voters = renewal.tally.yes(),
+            Course::Open | Course::Failed => {}
         }
     }
 
     fn confirm_renewal(&mut self, renewal: &Renewal) {
         self.voters = renewal.tally.yes();
-        if renewal.decided {
-            return;
-        }
         let old_deadline = self.deadline;
         self.deadline = old_deadline.max(validity::deadline(renewal.t0, self.params.ttl_ms));
         self.events.push_back(HoldEvent::Renewed { t0: renewal.t0, old_deadline });
-        self.renewal = Some(Renewal { decided: true, ..*renewal });
+        self.renewal = Some(Renewal { course: Course::Confirmed, ..*renewal });
         self.schedule_renewal(renewal.t0);
     }
 
     /// A failed round changes nothing: another follows soon, until the deadline.
-    fn fail_renewal(&mut self, now: Moment) {
-        if let Some(renewal) = self.renewal.take() {
-            self.events.push_back(HoldEvent::RenewalFailed { t0: renewal.t0 });
-        }
+    fn fail_renewal(&mut self, renewal: &Renewal, now: Moment) {
+        self.events.push_back(HoldEvent::RenewalFailed { t0: renewal.t0 });
+        self.renewal = Some(Renewal { course: Course::Failed, ..*renewal });
         let gap_ns = u64::from(self.params.ttl_ms) * NS_PER_MS / 10;
         self.renew_at = now.plus_ns(spread(gap_ns / 2, gap_ns, self.params.jitter_seed, self.round.0));
     }
