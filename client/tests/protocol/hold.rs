@@ -1,0 +1,492 @@
+//! A held lease, told case by case: renewal, loss and release; random histories are in `hold_histories`.
+
+use leasehold::protocol::validity::{deadline, notice_at};
+use leasehold::protocol::{
+    Action, Fence, Grant, Hold, HoldEvent, HoldParams, LossReason, Moment, Quorum, Reply, Request, Round,
+};
+
+use crate::support::{T0, granted, held, id, not_sent, quarantined, set, three, unknown};
+
+const TTL_MS: u32 = 10_000;
+const PATIENCE_MS: u32 = 500;
+const TOKEN: u64 = 77;
+const EXTEND: Action = Action::Extend { ttl_ms: TTL_MS, fence: Fence::new(TOKEN) };
+const HEAL: Action = Action::Heal { ttl_ms: TTL_MS, fence: Fence::new(TOKEN) };
+
+/// A hold of endpoints 0 and 1 with everything it said.
+struct Played {
+    machine: Hold,
+    asked: Vec<Request>,
+    events: Vec<HoldEvent>,
+    now: Moment,
+}
+
+impl Played {
+    fn start() -> Self {
+        Self::start_of(three())
+    }
+
+    fn start_of(quorum: Quorum) -> Self {
+        let grant = Grant {
+            fence: Fence::new(TOKEN),
+            deadline: deadline(T0, TTL_MS),
+            voters: quorum.ids().take(quorum.majority() as usize).collect(),
+        };
+        let params =
+            HoldParams { quorum, grant, ttl_ms: TTL_MS, t0: T0, patience_ms: PATIENCE_MS, jitter_seed: 4 };
+        let mut played =
+            Self { machine: Hold::new(params), asked: Vec::new(), events: Vec::new(), now: T0.plus_ms(1) };
+        played.listen();
+        played
+    }
+
+    fn listen(&mut self) {
+        self.asked.extend(std::iter::from_fn(|| self.machine.poll_request()));
+        self.events.extend(std::iter::from_fn(|| self.machine.poll_event()));
+    }
+
+    /// Lets time pass until the machine wants to be called, and calls it.
+    fn wake(&mut self) -> Moment {
+        self.now = self.now.max(self.machine.poll_timeout().unwrap());
+        self.machine.handle_timeout(self.now);
+        self.listen();
+        self.now
+    }
+
+    /// Goes on to the next renewal round, and says when it began.
+    fn renewal(&mut self) -> Moment {
+        let asked = self.asked.len();
+        while self.asked.len() == asked {
+            self.wake();
+        }
+        let count = self.machine_quorum();
+        assert_eq!(
+            self.asked[asked..].iter().map(|request| request.action).collect::<Vec<_>>(),
+            vec![EXTEND; count]
+        );
+        self.now
+    }
+
+    fn machine_quorum(&self) -> usize {
+        let first = self.asked.last().unwrap().round;
+        self.asked.iter().filter(|request| request.round == first).count()
+    }
+
+    fn round(&self) -> Round {
+        self.asked.last().unwrap().round
+    }
+
+    fn answer(&mut self, index: usize, reply: &Reply) {
+        self.answer_to(self.round(), index, reply);
+    }
+
+    fn answer_to(&mut self, round: Round, index: usize, reply: &Reply) {
+        self.machine.handle_reply(self.now, id(index), round, reply);
+        self.listen();
+    }
+
+    fn release(&mut self) {
+        self.machine.handle_release(self.now);
+        self.listen();
+    }
+
+    fn count(&self, action: Action) -> usize {
+        self.asked.iter().filter(|request| request.action == action).count()
+    }
+
+    fn notice(&self) -> Moment {
+        notice_at(self.machine.deadline(), TTL_MS)
+    }
+}
+
+#[test]
+fn a_new_lease_is_valid_until_its_notice_and_asks_for_nothing() {
+    let played = Played::start();
+    assert!(played.asked.is_empty());
+    assert_eq!(played.machine.loss(), None);
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
+    assert_eq!(played.machine.voters(), set([0, 1]));
+    assert!(played.machine.is_valid(played.notice().minus_ns(1)));
+    assert!(!played.machine.is_valid(played.notice()));
+}
+
+#[test]
+fn renewal_begins_at_half_of_the_ttl_give_or_take_a_tenth() {
+    let mut begun = Vec::new();
+    for jitter_seed in 0..500 {
+        let grant = Grant { fence: Fence::new(1), deadline: deadline(T0, TTL_MS), voters: set([0, 1]) };
+        let params =
+            HoldParams { quorum: three(), grant, ttl_ms: TTL_MS, t0: T0, patience_ms: 500, jitter_seed };
+        begun.push(Hold::new(params).poll_timeout().unwrap().ns_since(T0) / 1_000_000);
+    }
+    let (least, most) = (begun.iter().min().unwrap(), begun.iter().max().unwrap());
+    assert!(*least >= 4_000 && *most <= 6_000, "{least} to {most}");
+    assert!(*least < 4_100 && *most > 5_900, "without jitter, leases taken together renew together");
+}
+
+#[test]
+fn a_majority_of_this_round_moves_the_deadline_counted_from_its_beginning() {
+    let mut played = Played::start();
+    let t0 = played.renewal();
+    let old_deadline = played.machine.deadline();
+    played.now = played.now.plus_ms(30);
+    played.answer(2, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), old_deadline);
+    played.answer(0, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS), "from t0, not from the answer");
+    assert_eq!(played.events, [HoldEvent::Renewed { t0, old_deadline }]);
+    assert_eq!(played.machine.voters(), set([0, 2]));
+    played.answer(1, &granted(TOKEN));
+    assert_eq!(played.machine.voters(), set([0, 1, 2]), "the third is welcome, too");
+    assert_eq!(played.events.len(), 1);
+}
+
+#[test]
+fn one_endpoint_that_answers_twice_is_one_vote() {
+    let mut played = Played::start();
+    played.renewal();
+    let before = played.machine.deadline();
+    played.answer(2, &granted(TOKEN));
+    played.answer(2, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), before);
+}
+
+#[test]
+fn a_holder_that_slept_past_its_deadline_has_lost_even_if_all_agree() {
+    let mut played = Played::start();
+    played.renewal();
+    played.now = played.machine.deadline().plus_ms(1);
+    for index in 0..3 {
+        played.answer(index, &granted(TOKEN));
+    }
+    assert_eq!(played.machine.loss(), Some(LossReason::Expired));
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS), "the deadline has not moved");
+    assert_eq!(played.count(Action::Release), 3);
+    assert_eq!(played.events, [HoldEvent::Lost(LossReason::Expired)]);
+}
+
+#[test]
+fn a_holder_that_slept_past_its_notice_has_lost_too() {
+    let mut played = Played::start();
+    played.renewal();
+    played.now = played.notice();
+    played.answer(0, &granted(TOKEN));
+    assert_eq!(played.machine.loss(), Some(LossReason::Expired), "it may have been told so already");
+}
+
+#[test]
+fn yes_votes_of_an_older_round_do_not_count() {
+    let mut played = Played::start();
+    played.renewal();
+    let old_round = played.round();
+    played.answer(0, &granted(TOKEN));
+    played.renewal();
+    assert_ne!(played.round(), old_round);
+    played.answer_to(old_round, 1, &granted(TOKEN));
+    played.answer_to(old_round, 2, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
+    played.answer(1, &granted(TOKEN));
+    assert_eq!(
+        played.machine.deadline(),
+        deadline(T0, TTL_MS),
+        "one of this round and two of the last are one"
+    );
+}
+
+#[test]
+fn the_notice_comes_before_the_deadline_even_if_nobody_ever_answers() {
+    let mut played = Played::start();
+    let end = played.machine.deadline();
+    let mut last = played.now;
+    while played.machine.loss().is_none() {
+        last = played.wake();
+    }
+    assert_eq!(played.machine.loss(), Some(LossReason::Expired));
+    assert_eq!(last, notice_at(end, TTL_MS));
+    assert!(last < end);
+    assert_eq!(played.machine.poll_timeout(), None);
+    assert_eq!(played.count(Action::Release), 3, "what may still stand is removed");
+}
+
+#[test]
+fn a_round_without_answers_is_tried_again_until_the_deadline() {
+    let mut played = Played::start();
+    while played.machine.loss().is_none() {
+        played.wake();
+    }
+    let failed =
+        played.events.iter().filter(|event| matches!(event, HoldEvent::RenewalFailed { .. })).count();
+    assert!(failed >= 3, "{failed} tries only");
+    assert!(played.count(EXTEND) <= 3 * 16, "tries are spaced: {}", played.count(EXTEND));
+}
+
+#[test]
+fn a_timer_that_rings_for_nothing_disturbs_no_round_under_way() {
+    let mut played = Played::start();
+    let t0 = played.renewal();
+    played.answer(0, &granted(TOKEN));
+    played.now = played.now.plus_ms(1);
+    played.machine.handle_timeout(played.now);
+    played.listen();
+    assert_eq!(played.asked.len(), 3, "the round under way is not begun anew");
+    played.answer(1, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS));
+}
+
+#[test]
+fn a_late_retry_still_saves_the_lease() {
+    let mut played = Played::start();
+    played.renewal();
+    let t0 = played.renewal();
+    played.answer(0, &granted(TOKEN));
+    played.answer(1, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS));
+    assert_eq!(played.machine.loss(), None);
+}
+
+#[test]
+fn a_lock_that_is_missing_is_healed_and_its_heal_counts() {
+    let mut played = Played::start();
+    let t0 = played.renewal();
+    played.answer(0, &granted(TOKEN));
+    played.answer(2, &Reply::Missing);
+    assert_eq!(played.asked.last(), Some(&Request { endpoint: id(2), round: played.round(), action: HEAL }));
+    assert!(played.machine.wants(&played.asked.last().unwrap().clone()));
+    assert_eq!(played.machine.loss(), None);
+    played.answer(2, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS));
+    assert_eq!(played.machine.voters(), set([0, 2]));
+}
+
+#[test]
+fn a_lease_held_by_two_grows_to_three_after_the_majority_has_renewed() {
+    let mut played = Played::start();
+    played.renewal();
+    played.answer(0, &granted(TOKEN));
+    played.answer(1, &granted(TOKEN));
+    played.answer(2, &Reply::Missing);
+    assert_eq!(played.count(HEAL), 1);
+    assert!(played.machine.wants(&played.asked.last().unwrap().clone()));
+    played.answer(2, &granted(TOKEN));
+    assert_eq!(played.machine.voters(), set([0, 1, 2]));
+}
+
+#[test]
+fn a_lock_that_is_missing_everywhere_is_no_loss() {
+    let mut played = Played::start();
+    let t0 = played.renewal();
+    for index in 0..3 {
+        played.answer(index, &Reply::Missing);
+    }
+    assert_eq!(played.machine.loss(), None);
+    assert_eq!(played.count(HEAL), 3);
+    for index in 0..3 {
+        played.answer(index, &granted(TOKEN));
+    }
+    assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS));
+}
+
+#[test]
+fn a_heal_in_quarantine_is_no_vote() {
+    let mut played = Played::start();
+    played.renewal();
+    played.answer(0, &granted(TOKEN));
+    played.answer(2, &Reply::Missing);
+    played.answer(2, &quarantined());
+    played.answer(1, &quarantined());
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
+    assert_eq!(played.machine.loss(), None, "nor is it a loss");
+    assert!(matches!(played.events[..], [HoldEvent::RenewalFailed { .. }]), "{:?}", played.events);
+}
+
+#[test]
+fn a_majority_that_holds_another_lock_is_a_loss_at_once() {
+    for (first, second) in
+        [(held(90), held(80)), (held(90), Reply::NotALock), (Reply::NotALock, Reply::NotALock)]
+    {
+        let mut played = Played::start();
+        played.renewal();
+        played.answer(1, &first);
+        assert_eq!(played.machine.loss(), None);
+        played.answer(2, &second);
+        assert_eq!(played.machine.loss(), Some(LossReason::Taken), "{first:?} {second:?}");
+        assert_eq!(played.count(Action::Release), 3, "above all the one that may still be ours");
+    }
+}
+
+#[test]
+fn another_lock_met_while_healing_counts_against_the_lease() {
+    let mut played = Played::start();
+    played.renewal();
+    for index in [0, 1] {
+        played.answer(index, &Reply::Missing);
+        played.answer(index, &held(500));
+    }
+    assert_eq!(played.machine.loss(), Some(LossReason::Taken));
+}
+
+/// An endpoint that is known to be down answers "not sent" at once, so it is always the first.
+#[test]
+fn a_majority_that_holds_another_lock_is_a_loss_whatever_the_others_said_before() {
+    for silent in [not_sent(), unknown(), quarantined(), Reply::Refused("OOM".into())] {
+        let mut played = Played::start();
+        played.renewal();
+        played.answer(0, &silent);
+        played.answer(1, &held(900));
+        assert_eq!(played.machine.loss(), None, "one lock elsewhere is no majority");
+        played.answer(2, &held(900));
+        assert_eq!(played.machine.loss(), Some(LossReason::Taken), "{silent:?}");
+    }
+}
+
+#[test]
+fn no_answers_whatever_are_a_loss_before_the_deadline() {
+    let mut played = Played::start();
+    played.renewal();
+    for (index, reply) in [not_sent(), unknown(), held(900)].iter().enumerate() {
+        played.answer(index, reply);
+    }
+    assert_eq!(played.machine.loss(), None);
+    assert!(played.machine.is_valid(played.now));
+}
+
+#[test]
+fn a_failed_round_changes_nothing_and_is_told_once() {
+    let mut played = Played::start();
+    let t0 = played.renewal();
+    played.answer(0, &unknown());
+    played.answer(1, &unknown());
+    played.answer(2, &unknown());
+    assert_eq!(played.events, [HoldEvent::RenewalFailed { t0 }]);
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
+    assert_eq!(played.machine.voters(), set([0, 1]));
+    let next = played.machine.poll_timeout().unwrap();
+    assert!(next > played.now && next <= played.now.plus_ms(1_000), "soon, but not at once");
+}
+
+#[test]
+fn after_release_has_begun_no_renewal_is_asked_for_or_wanted() {
+    let mut played = Played::start();
+    played.renewal();
+    played.answer(0, &Reply::Missing);
+    let renewals = played.asked.clone();
+    let round = played.round();
+    played.release();
+    assert!(renewals.iter().all(|request| !played.machine.wants(request)), "what waits is not sent");
+    for index in 0..3 {
+        played.answer_to(round, index, &Reply::Missing);
+        played.answer_to(round, index, &granted(TOKEN));
+    }
+    while played.machine.poll_timeout().is_some() {
+        played.wake();
+    }
+    let later = &played.asked[renewals.len()..];
+    assert_eq!(later.iter().map(|request| request.action).collect::<Vec<_>>(), [Action::Release; 3]);
+    assert!(later.iter().all(|request| played.machine.wants(request)));
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
+}
+
+#[test]
+fn a_renewal_that_was_asked_for_but_not_taken_is_forgotten_at_release() {
+    let mut played = Played::start();
+    played.now = played.machine.poll_timeout().unwrap();
+    played.machine.handle_timeout(played.now);
+    played.machine.handle_release(played.now);
+    played.listen();
+    assert!(played.asked.iter().all(|request| request.action == Action::Release), "{:?}", played.asked);
+    assert_eq!(played.asked.len(), 3);
+}
+
+#[test]
+fn a_release_is_over_when_a_majority_holds_the_lock_no_more() {
+    for gone in [Reply::Released, Reply::Missing, held(30), Reply::NotALock] {
+        let mut played = Played::start();
+        played.release();
+        assert_eq!(played.machine.loss(), Some(LossReason::Released));
+        assert!(!played.machine.is_valid(played.now));
+        played.answer(2, &gone);
+        assert_eq!(played.events, []);
+        played.answer(1, &gone);
+        assert_eq!(played.events, [HoldEvent::Released { confirmed: true }], "{gone:?}");
+        played.answer(0, &unknown());
+        assert_eq!(played.events.len(), 1);
+    }
+}
+
+#[test]
+fn a_release_that_no_majority_confirms_says_so() {
+    let mut played = Played::start();
+    played.release();
+    played.answer(0, &unknown());
+    played.answer(1, &Reply::Released);
+    played.answer(2, &not_sent());
+    assert_eq!(played.events, [HoldEvent::Released { confirmed: false }]);
+
+    let mut played = Played::start();
+    played.release();
+    let until = played.machine.poll_timeout().unwrap();
+    assert_eq!(until, played.now.plus_ms(PATIENCE_MS.into()));
+    played.wake();
+    assert_eq!(played.events, [HoldEvent::Released { confirmed: false }]);
+    assert_eq!(played.machine.poll_timeout(), None);
+    played.answer(0, &Reply::Released);
+    assert_eq!(played.events.len(), 1);
+}
+
+#[test]
+fn a_lease_is_released_once() {
+    let mut played = Played::start();
+    played.release();
+    played.release();
+    assert_eq!(played.count(Action::Release), 3);
+    played.answer(0, &Reply::Released);
+    played.answer(1, &Reply::Released);
+    played.release();
+    assert_eq!(played.count(Action::Release), 3);
+}
+
+#[test]
+fn a_release_after_the_deadline_tells_of_the_loss() {
+    let mut played = Played::start();
+    played.now = played.machine.deadline().plus_ms(5);
+    played.release();
+    assert_eq!(played.machine.loss(), Some(LossReason::Expired));
+    assert_eq!(played.events, [HoldEvent::Lost(LossReason::Expired)]);
+    assert_eq!(played.count(Action::Release), 3);
+}
+
+#[test]
+fn loss_is_never_taken_back() {
+    let mut played = Played::start();
+    played.renewal();
+    played.answer(1, &held(90));
+    played.answer(2, &held(80));
+    let (asked, events) = (played.asked.len(), played.events.len());
+    for index in 0..3 {
+        played.answer(index, &granted(TOKEN));
+        played.machine.handle_timeout(played.now.plus_ms(1));
+    }
+    played.release();
+    assert_eq!(played.machine.loss(), Some(LossReason::Taken));
+    assert!(!played.machine.is_valid(played.now));
+    assert_eq!((played.asked.len(), played.events.len()), (asked, events));
+}
+
+#[test]
+fn one_of_five_with_another_lock_is_no_loss_and_three_are() {
+    let mut played = Played::start_of(Quorum::new(5).unwrap());
+    played.renewal();
+    played.answer(0, &held(5));
+    played.answer(1, &held(5));
+    assert_eq!(played.machine.loss(), None);
+    played.answer(2, &granted(TOKEN));
+    played.answer(3, &granted(TOKEN));
+    played.answer(4, &granted(TOKEN));
+    assert_eq!(played.machine.loss(), None);
+    assert_eq!(played.machine.voters(), set([2, 3, 4]));
+    played.renewal();
+    for index in 0..3 {
+        played.answer(index, &held(5));
+    }
+    assert_eq!(played.machine.loss(), Some(LossReason::Taken));
+}

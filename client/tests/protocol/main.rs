@@ -1,0 +1,16 @@
+//! The rules, without a clock, a socket or a server: one file per topic.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod attempt;
+mod attempt_orders;
+mod backoff;
+mod hold;
+mod hold_histories;
+mod names;
+mod purity;
+mod quorum;
+mod support;
+mod tally;
+mod validation;
+mod validity;
+mod wire;
