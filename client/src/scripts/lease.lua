@@ -140,9 +140,10 @@ local function stripe_token(fence)
   return token
 end
 
--- Nothing drawn later from this stripe will be as small as token.
-local function lift_stripe(fence, token)
-  if stripe_token(fence) < token then call('SET', fence, digits(token)) end
+-- Nothing drawn later from this stripe will be as small as token. What the stripe held is read before the operation writes
+-- anything: if it is no token, the operation is refused whole.
+local function lift_stripe(fence, drawn, token)
+  if drawn < token then call('SET', fence, digits(token)) end
 end
 
 local operations = {}
@@ -166,11 +167,12 @@ function operations.a(at)
 end
 
 local function extend(lock, owner, token, fence, ttl)
+  local drawn = stripe_token(fence)
   local own, _, code, value = standing(lock, owner)
   if own == nil then return MISSING, 0 end
   if not own then return code, value end
   call('PEXPIRE', lock, ttl, 'GT') -- never shortens: an earlier, longer promise still counts
-  lift_stripe(fence, token)
+  lift_stripe(fence, drawn, token)
   return yes(token)
 end
 
@@ -184,8 +186,9 @@ function operations.h(at)
   local owner, token, ttl = ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5])
   if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
+  local drawn = stripe_token(fence)
   if call('SET', lock, owner .. ':' .. digits(token), 'NX', 'PX', ttl) then
-    lift_stripe(fence, token)
+    lift_stripe(fence, drawn, token)
     return yes(token)
   end
   return extend(lock, owner, token, fence, ttl)
@@ -193,13 +196,14 @@ end
 
 function operations.r(at)
   local owner, token = ARGV[at + 2], tonumber(ARGV[at + 3])
-  local lock = LOCK .. ARGV[at + 1]
+  local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
+  local drawn = stripe_token(fence)
   local own, held_token, code, value = standing(lock, owner)
   if own == nil then return MISSING, 0 end
   if not own then return code, value end
   if held_token > token then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
   call('SET', lock, owner .. ':' .. digits(token), 'KEEPTTL')
-  lift_stripe(FENCE .. ARGV[at + 4], token)
+  lift_stripe(fence, drawn, token)
   return yes(token)
 end
 
