@@ -48,6 +48,8 @@ mod attempt;
 mod client;
 mod clock;
 mod config;
+#[cfg(test)]
+mod conformance;
 mod core;
 mod courier;
 mod dispatcher;
