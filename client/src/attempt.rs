@@ -12,9 +12,19 @@ use crate::observer::{AttemptOutcome, AttemptReport};
 use crate::protocol::operation::{Reply, Request};
 use crate::protocol::validity::request_timeout_ms;
 use crate::protocol::{
-    Attempt, AttemptFailure, AttemptParams, Grant, HoldParams, LeaseName, Moment, OwnerId,
+    Attempt, AttemptFailure, AttemptParams, Grant, HoldParams, LeaseName, Moment, OwnerId, Renewal,
 };
+use crate::ttl::Ttl;
 use crate::{clock, lock};
+
+/// On what terms a lease is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) ttl: Ttl,
+    pub(crate) renewal: Renewal,
+    /// For how long it is renewed at most.
+    pub(crate) hold_max: Option<Duration>,
+}
 
 /// Why an attempt failed, and what each endpoint said.
 pub(crate) struct Failed {
@@ -24,15 +34,15 @@ pub(crate) struct Failed {
 
 /// Makes one attempt. A future that is dropped half-way leaves nothing behind: what it may have taken is undone by the
 /// client's own tasks.
-pub(crate) async fn attempt(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32) -> Result<Lease, Failed> {
-    let run = Run::start(core, name, ttl_ms);
+pub(crate) async fn attempt(core: &Arc<Core>, name: &LeaseName, terms: Terms) -> Result<Lease, Failed> {
+    let run = Run::start(core, name, terms.ttl.ms(&core.rounds));
     let undo = UndoOnDrop(&run);
     let outcome = run.outcome().await;
     run.report(outcome.as_ref().err().copied());
     match outcome {
         Ok(grant) => {
             undo.disarm();
-            Ok(run.hold(grant))
+            Ok(run.hold(grant, terms))
         }
         Err(failure) => Err(Failed { failure, replies: lock(&run.progress).machine.replies().to_vec() }),
     }
@@ -109,6 +119,11 @@ impl Run {
             let progress = lock(&self.progress);
             (progress.first_reply, progress.last_reply)
         };
+        let took_ns = clock::now().ns_since(self.t0);
+        // A round that found the lock held, or was given up by its caller, says nothing about a majority's pace.
+        if matches!(failure, None | Some(AttemptFailure::NoQuorum | AttemptFailure::ValidityExhausted)) {
+            self.core.rounds.record(if failure.is_none() { last.ns_since(self.t0) } else { took_ns });
+        }
         self.core.observer.on_attempt(&AttemptReport {
             name: self.subject.name.to_string(),
             outcome: match failure {
@@ -119,21 +134,26 @@ impl Run {
                 Some(AttemptFailure::ValidityExhausted) => AttemptOutcome::ValidityExhausted,
                 Some(AttemptFailure::Cancelled) => AttemptOutcome::Cancelled,
             },
-            latency: Duration::from_nanos(clock::now().ns_since(self.t0)),
+            latency: Duration::from_nanos(took_ns),
             first_to_deciding: first.map(|first| Duration::from_nanos(last.ns_since(first))),
         });
     }
 
-    fn hold(&self, grant: Grant) -> Lease {
+    fn hold(&self, grant: Grant, terms: Terms) -> Lease {
+        let hold_max = terms.hold_max.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let params = HoldParams {
             quorum: self.core.quorum,
             grant,
             ttl_ms: self.subject.ttl_ms,
+            ttl_ms_max: self.core.limits.ttl_ms_max,
             t0: self.t0,
             patience_ms: self.subject.timeout_ms,
+            round_ns: self.core.rounds.p99_ns().unwrap_or_default(),
+            renewal: terms.renewal,
+            renew_until: hold_max.map(|ns| self.t0.plus_ns(ns)),
             jitter_seed: rand::random(),
         };
-        Lease::hold(&self.core, self.subject.clone(), params)
+        Lease::hold(&self.core, self.subject.clone(), terms.ttl, params)
     }
 }
 

@@ -1,9 +1,9 @@
 //! What all handles of one client share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::config::{Config, Limits};
@@ -16,6 +16,7 @@ use crate::observer::Observer;
 use crate::peers::Peers;
 use crate::protocol::operation::{Operation, Reply, Request};
 use crate::protocol::{LeaseName, OwnerId, Quorum};
+use crate::rtt::RoundTimes;
 use crate::status::{EndpointStatus, Standing};
 
 /// The inside of a client. Its tasks end when the last handle and the last lease are gone.
@@ -28,7 +29,13 @@ pub(crate) struct Core {
     links: Vec<Link>,
     /// The last proposal for a token. Each attempt's is larger than the one before.
     proposal: AtomicU64,
+    /// How long rounds take.
+    pub(crate) rounds: RoundTimes,
     closed: AtomicBool,
+    /// How many leases are held.
+    held: AtomicUsize,
+    /// Told when none is held any more.
+    idle: Notify,
 }
 
 /// What the core keeps of one endpoint.
@@ -56,23 +63,34 @@ impl Core {
         endpoints: Vec<Arc<dyn Endpoint>>,
     ) -> Self {
         let peers = Arc::new(Peers::new(config.quorum));
+        let keeper = Keeper::spawn();
         let link = |(id, endpoint): (_, Arc<dyn Endpoint>)| {
             let label = endpoint.label().to_owned();
             let dispatcher = Arc::new(Dispatcher::new(id));
-            let (courier, standing) =
-                Courier::new(Arc::clone(&dispatcher), endpoint, Arc::clone(&peers), config.limits);
+            let (courier, standing) = Courier::new(
+                Arc::clone(&dispatcher),
+                endpoint,
+                Arc::clone(&peers),
+                config.limits,
+                Arc::clone(&keeper),
+                config.quorum,
+            );
             tokio::spawn(courier.run());
             Link { label, dispatcher, standing }
         };
+        let links = config.quorum.ids().zip(endpoints).map(link).collect();
         Self {
+            keeper,
             quorum: config.quorum,
             limits: config.limits,
-            keeper: Keeper::spawn(),
             observer,
             namespace: config.settings.namespace.clone(),
-            links: config.quorum.ids().zip(endpoints).map(link).collect(),
+            links,
             proposal: AtomicU64::new(0),
+            rounds: RoundTimes::new(),
             closed: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
+            idle: Notify::new(),
         }
     }
 
@@ -133,6 +151,30 @@ impl Core {
     /// No attempt begins from here on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// A lease is held.
+    pub(crate) fn enter(&self) {
+        self.held.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A lease is over.
+    pub(crate) fn leave(&self) {
+        if self.held.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Waits until no lease is held.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let mut idle = std::pin::pin!(self.idle.notified());
+            idle.as_mut().enable();
+            if self.held.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -10,10 +10,13 @@ use crate::clock;
 use crate::config::Limits;
 use crate::dispatcher::{Dispatcher, Entry};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint};
-use crate::peers::Peers;
-use crate::protocol::Moment;
+use crate::keeper::{Keeper, Sleeper};
+use crate::peers::{Clocks, Peers};
+use crate::protocol::clock_watch::{ClockWatch, Pace};
 use crate::protocol::operation::{Operation, Reply};
+use crate::protocol::validity::QUARANTINE_MS;
 use crate::protocol::wire::{AdmitReply, BATCH_LEN_MAX, BatchReply};
+use crate::protocol::{Moment, Quorum};
 use crate::status::{EndpointState, Standing};
 
 /// Between attempts to admit an endpoint.
@@ -29,8 +32,14 @@ pub(crate) struct Courier {
     endpoint: Arc<dyn Endpoint>,
     peers: Arc<Peers>,
     limits: Limits,
+    keeper: Arc<Keeper>,
+    quorum: Quorum,
     standing: watch::Sender<Standing>,
     connection: watch::Receiver<Connection>,
+    watch: ClockWatch,
+    /// Alarms about clocks, and the newest that was followed.
+    clocks: watch::Receiver<Clocks>,
+    alarm: u64,
     /// The connection in use.
     epoch: Option<u64>,
     /// How the endpoint was admitted on this connection.
@@ -53,16 +62,24 @@ impl Courier {
         endpoint: Arc<dyn Endpoint>,
         peers: Arc<Peers>,
         limits: Limits,
+        keeper: Arc<Keeper>,
+        quorum: Quorum,
     ) -> (Self, watch::Receiver<Standing>) {
         let (standing, receiver) = watch::channel(Standing::Connecting);
         let connection = endpoint.connection();
+        let clocks = peers.clocks();
         let courier = Self {
             dispatcher,
             endpoint,
             peers,
             limits,
+            keeper,
+            quorum,
             standing,
             connection,
+            watch: ClockWatch::default(),
+            clocks,
+            alarm: 0,
             epoch: None,
             membership: None,
             admit_at: Moment::default(),
@@ -94,9 +111,14 @@ impl Courier {
     /// the restart that calls for it and not with the first request after it.
     async fn idle(&mut self) {
         if self.usable() && self.admit().await.is_ok() {
-            tokio::select! {
-                () = self.dispatcher.filled() => {}
-                _ = self.connection.changed() => {}
+            let alarm = tokio::select! {
+                () = self.dispatcher.filled() => false,
+                _ = self.connection.changed() => false,
+                _ = self.clocks.wait_for(|clocks| clocks.alarm != self.alarm) => true,
+            };
+            if alarm {
+                self.alarm = self.clocks.borrow().alarm;
+                self.look_at_clock().await;
             }
             return;
         }
@@ -121,7 +143,7 @@ impl Courier {
             let Some(timeout_ms) = batch.iter().map(|entry| entry.timeout_ms).min() else {
                 return Ok(Vec::new());
             };
-            match self.endpoint.run(&member, &operations, timeout_ms).await {
+            match self.run_timed(&member, &operations, timeout_ms).await {
                 Ok(BatchReply::Done { replies, .. }) => {
                     self.record_membership();
                     return Ok(replies);
@@ -140,6 +162,79 @@ impl Courier {
         Err(not_admitted)
     }
 
+    /// Runs a batch and looks at the clock in its reply. Votes given by a clock that is off do not count.
+    async fn run_timed(
+        &mut self,
+        member: &str,
+        operations: &[Operation],
+        timeout_ms: u32,
+    ) -> Result<BatchReply, CallError> {
+        let sent = clock::now();
+        let reply = self.endpoint.run(member, operations, timeout_ms).await?;
+        let BatchReply::Done { server_time_us, replies } = reply else {
+            return Ok(reply);
+        };
+        let pace = self.watch.handle_sample(sent, clock::now(), server_time_us);
+        self.peers.clock_seen(self.dispatcher.id(), pace != Pace::Steady);
+        let Pace::Off { by_us } = pace else {
+            return Ok(BatchReply::Done { server_time_us, replies });
+        };
+        self.distrust(by_us).await;
+        let uncounted = |reply| match reply {
+            Reply::Granted { .. } => Reply::Quarantined { left_ms: QUARANTINE_MS.into() },
+            other => other,
+        };
+        Ok(BatchReply::Done { server_time_us, replies: replies.into_iter().map(uncounted).collect() })
+    }
+
+    /// A clock is off: the endpoint's, or this client's own if too many seem to be. The endpoint is quarantined for all
+    /// clients; with its own clock off, a client ends its leases and writes nothing.
+    async fn distrust(&mut self, by_us: i64) {
+        let label = self.endpoint.label();
+        let mut clocks = self.peers.clocks();
+        let verdict = clocks.wait_for(|clocks| clocks.own_is_off(self.quorum).is_some());
+        let patience = Duration::from_millis(self.limits.request_timeout_ms.into());
+        let own = match tokio::time::timeout(patience, verdict).await {
+            Ok(Ok(clocks)) => clocks.own_is_off(self.quorum) == Some(true),
+            // Whoever does not answer accuses nobody.
+            _ => false,
+        };
+        if own {
+            tracing::error!("this machine's clock stood still or jumped: its leases end");
+            self.keeper.sleepers().into_iter().for_each(Sleeper::distrust_clock);
+            return;
+        }
+        tracing::warn!(
+            endpoint = label,
+            by_us,
+            "the endpoint's clock ran or was stepped beyond the drift bound"
+        );
+        let set = self.peers.set();
+        let timeout_ms = self.limits.request_timeout_ms;
+        match self.endpoint.admit(Admission::Distrust, &set, timeout_ms).await {
+            Ok(AdmitReply::Admitted { member, quarantined_ms, .. }) => {
+                let quarantined_until = clock::now().plus_ms(quarantined_ms);
+                self.membership = Some(Membership { member, quarantined_until });
+            }
+            // Not written down there: it is admitted anew, and looked at again, before its next vote.
+            Ok(AdmitReply::Refused(reason)) => self.record(Standing::Refused(reason.to_string())),
+            Err(error) => {
+                self.record(Standing::Unreachable(error.reason().to_string()));
+                self.forget();
+            }
+        }
+    }
+
+    /// Looks at the clock without another request to send: somebody else's is off.
+    async fn look_at_clock(&mut self) {
+        if let Some(Membership { member, .. }) = &self.membership {
+            let member = Arc::clone(member);
+            if let Err(error) = self.run_timed(&member, &[], self.limits.request_timeout_ms).await {
+                self.record(Standing::Unreachable(error.reason().to_string()));
+            }
+        }
+    }
+
     /// Notices a new connection, and says whether there is one to use. One that is said to be down is tried all the same
     /// from time to time: its word may be out of date.
     fn usable(&mut self) -> bool {
@@ -155,6 +250,7 @@ impl Courier {
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
             self.forget();
+            self.watch.reset();
             self.admit_at = Moment::default();
         }
         true
@@ -182,8 +278,7 @@ impl Courier {
             return Err(Reply::NotSent(reason.into()));
         }
         let set = self.peers.set();
-        let answer =
-            self.endpoint.admit(Admission::Member { set: &set }, self.limits.request_timeout_ms).await;
+        let answer = self.endpoint.admit(Admission::Member, &set, self.limits.request_timeout_ms).await;
         let (standing, reply) = match answer {
             Ok(AdmitReply::Admitted { member, quarantined_ms, .. }) => {
                 match self.peers.join(self.dispatcher.id(), &member) {

@@ -27,16 +27,34 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
         timeout_ms: u32,
     ) -> BoxFuture<'a, Result<BatchReply, CallError>>;
 
-    /// Looks at the server and admits it. Ends within `timeout_ms`.
+    /// Looks at the server and admits it to the set of this id, `-` if it is not known. Ends within `timeout_ms`.
     fn admit<'a>(
         &'a self,
-        admission: Admission<'a>,
+        admission: Admission,
+        set: &'a str,
         timeout_ms: u32,
     ) -> BoxFuture<'a, Result<AdmitReply, CallError>>;
 
-    /// What shows that votes may have been given there, in words: a record of admission, or a lock. Each of its calls ends
-    /// within `timeout_ms`.
-    fn traces(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Option<String>, CallError>>;
+    /// What stands there. Each of its calls ends within `timeout_ms`.
+    fn records(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>>;
+
+    /// The value of one of the server's settings; `None` if it has no such setting.
+    fn setting<'a>(
+        &'a self,
+        name: &'a str,
+        timeout_ms: u32,
+    ) -> BoxFuture<'a, Result<Option<String>, CallError>>;
+}
+
+/// What an operator needs to know of an endpoint before changing it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Records {
+    /// The record of its admission.
+    pub(crate) member: Option<String>,
+    /// Why it is in quarantine, if it is.
+    pub(crate) quarantine: Option<String>,
+    /// The key of a lock that stands there, if any does.
+    pub(crate) lock: Option<String>,
 }
 
 /// Whether there is a connection.
@@ -52,18 +70,18 @@ pub(crate) enum Connection {
 }
 
 /// How an endpoint is admitted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Admission<'a> {
-    /// As a member of a set whose id may be known from other endpoints.
-    Member {
-        /// The id, `-` if unknown.
-        set: &'a str,
-    },
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// As a member of a set.
+    Member,
+    /// As a member that gives no votes for a while, because its clock is off.
+    Distrust,
     /// As an endpoint of a brand-new set, on an operator's word that nothing was ever voted on.
-    Fresh {
-        /// The new id.
-        set: &'a str,
-    },
+    Fresh,
+    /// Under new settings, into quarantine.
+    Reconfigure,
+    /// As one that keeps what it has written.
+    Durable,
 }
 
 /// Why a call has no reply.

@@ -166,12 +166,30 @@ pub enum ReleaseError {
         reason: LossReason,
     },
     /// No majority confirmed that the lock is gone. The next holder may have to wait until its TTL has run out.
-    #[error("no majority confirmed the release of lease {name:?}; its TTL of {ttl:?} removes what is left")]
+    #[error("no majority confirmed the release of lease {name:?}; its TTL removes what is left")]
     Unconfirmed {
         /// The name.
         name: String,
-        /// Its TTL.
-        ttl: Duration,
+    },
+}
+
+/// Why a lease was not renewed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// It is over. Stop.
+    #[error("lease {name:?} is over: {reason}")]
+    Lost {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: LossReason,
+    },
+    /// No majority confirmed. The lease stands as it stood before, until its deadline.
+    #[error("no majority confirmed the renewal of lease {name:?}")]
+    NoQuorum {
+        /// The name.
+        name: String,
     },
 }
 

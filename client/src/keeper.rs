@@ -1,4 +1,4 @@
-//! The task that wakes held leases when they have something to do: renew, give up on a round, or tell of a loss.
+//! The task that wakes held leases when they have something to do, and admits their renewals at a bounded rate.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -7,12 +7,22 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::protocol::Moment;
+use crate::protocol::limiter::{Limiter, Ticket};
 use crate::{clock, lock};
 
 /// Whoever wants to be woken.
 pub(crate) trait Sleeper: Send + Sync {
     /// It is time. It sets its next alarm itself.
     fn wake(self: Arc<Self>);
+
+    /// Its renewal may begin.
+    fn admit(self: Arc<Self>);
+
+    /// This process's clock cannot be trusted: what it holds is over.
+    fn distrust_clock(self: Arc<Self>);
+
+    /// The client ends: what it holds is released. Gives its name if it was still held.
+    fn give_up(self: Arc<Self>) -> Option<String>;
 }
 
 /// Where a sleeper stands in the order of waking.
@@ -39,6 +49,7 @@ pub(crate) struct Keeper {
 
 struct Table {
     alarms: BTreeMap<Alarm, Weak<dyn Sleeper>>,
+    limiter: Limiter<Weak<dyn Sleeper>>,
     serial: u64,
     /// Until when the task sleeps.
     next: Moment,
@@ -51,7 +62,9 @@ const SLEEP_MS_MAX: u64 = 1_000;
 impl Keeper {
     /// Starts the task.
     pub(crate) fn spawn() -> Arc<Self> {
-        let table = Table { alarms: BTreeMap::new(), serial: 0, next: Moment::default(), closed: false };
+        let limiter = Limiter::new(clock::now());
+        let table =
+            Table { alarms: BTreeMap::new(), limiter, serial: 0, next: Moment::default(), closed: false };
         let keeper = Arc::new(Self { table: Mutex::new(table), earlier: Notify::new() });
         tokio::spawn(Arc::clone(&keeper).run());
         keeper
@@ -76,6 +89,35 @@ impl Keeper {
         lock(&self.table).alarms.remove(&alarm);
     }
 
+    /// A lease renews at the pace of this TTL from here on, instead of that of the one before.
+    pub(crate) fn pace(&self, old_ttl_ms: Option<u32>, new_ttl_ms: Option<u32>) {
+        let now = clock::now();
+        let mut table = lock(&self.table);
+        if let Some(ttl_ms) = new_ttl_ms {
+            table.limiter.handle_join(now, ttl_ms);
+        }
+        if let Some(ttl_ms) = old_ttl_ms {
+            table.limiter.handle_leave(now, ttl_ms);
+        }
+    }
+
+    /// A renewal is due. It is admitted when its turn comes.
+    pub(crate) fn queue(&self, deadline: Moment, urgent_at: Moment, sleeper: Weak<dyn Sleeper>) -> Ticket {
+        let ticket = lock(&self.table).limiter.handle_due(deadline, urgent_at, sleeper);
+        self.earlier.notify_one();
+        ticket
+    }
+
+    /// A renewal is not wanted any more.
+    pub(crate) fn unqueue(&self, ticket: Ticket) {
+        lock(&self.table).limiter.handle_cancel(ticket);
+    }
+
+    /// Whoever has an alarm set: every lease that is held.
+    pub(crate) fn sleepers(&self) -> Vec<Arc<dyn Sleeper>> {
+        lock(&self.table).alarms.values().filter_map(Weak::upgrade).collect()
+    }
+
     /// Ends the task.
     pub(crate) fn close(&self) {
         lock(&self.table).closed = true;
@@ -87,6 +129,11 @@ impl Keeper {
             while let Some(sleeper) = self.pop_due(clock::now()) {
                 if let Some(sleeper) = sleeper.upgrade() {
                     sleeper.wake();
+                }
+            }
+            while let Some(sleeper) = self.pop_admitted(clock::now()) {
+                if let Some(sleeper) = sleeper.upgrade() {
+                    sleeper.admit();
                 }
             }
             let Some(pause) = self.pause() else {
@@ -105,6 +152,10 @@ impl Keeper {
         Some(first.remove())
     }
 
+    fn pop_admitted(&self, now: Moment) -> Option<Weak<dyn Sleeper>> {
+        lock(&self.table).limiter.poll_admitted(now)
+    }
+
     /// How long to sleep; `None` at the end.
     fn pause(&self) -> Option<Duration> {
         let mut table = lock(&self.table);
@@ -113,7 +164,8 @@ impl Keeper {
         }
         let now = clock::now();
         let latest = now.plus_ms(SLEEP_MS_MAX);
-        table.next = table.alarms.first_key_value().map_or(latest, |(alarm, _)| alarm.at.min(latest));
+        let alarm = table.alarms.first_key_value().map(|(alarm, _)| alarm.at);
+        table.next = [alarm, table.limiter.poll_timeout()].into_iter().flatten().fold(latest, Moment::min);
         Some(Duration::from_nanos(table.next.ns_since(now)))
     }
 }

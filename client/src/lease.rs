@@ -1,60 +1,94 @@
-//! A held lease.
+//! The lease a holder has in hand, and the handles its work is given.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::core::{Core, Subject};
-use crate::dispatcher::Party;
-use crate::error::{ReleaseError, ValidateError};
-use crate::keeper::{Alarm, Sleeper};
-use crate::observer::{LossReport, RenewalReport};
-use crate::protocol::operation::{Reply, Request};
-use crate::protocol::{Fence, Hold, HoldEvent, HoldParams, LossReason, Moment};
+use crate::error::{ReleaseError, RenewError, ValidateError};
+use crate::held::Held;
+use crate::protocol::{Fence, Hold, HoldParams, LossReason};
+use crate::ttl::Ttl;
 use crate::validation::validate;
-use crate::{clock, lock};
 
-/// A lease that is held, renewed in the background, and released when dropped.
+/// A lease that is held, renewed, and released when dropped.
 ///
-/// It is valid until [`valid_until`](Self::valid_until), which renewals move on, or until [`lost`](Self::lost) resolves.
-/// Pass [`fence`](Self::fence) along with every write to what it protects: only a resource that refuses smaller tokens is
-/// safe from a holder that was stopped past its deadline and does not know it yet.
+/// It is valid until [`valid_until`](LeaseHandle::valid_until), which renewals move on, or until
+/// [`lost`](LeaseHandle::lost) resolves. Pass [`fence`](LeaseHandle::fence) along with every write to what it protects: only
+/// a resource that refuses smaller tokens is safe from a holder that was stopped past its deadline and does not know it yet.
+///
+/// What can be asked of it is on [`LeaseHandle`], to which it dereferences.
 #[must_use = "a lease is released when it is dropped"]
 pub struct Lease {
+    handle: LeaseHandle,
+}
+
+/// A view of a lease that is held elsewhere: what the work done under it may ask. It does not keep the lease.
+#[derive(Clone)]
+pub struct LeaseHandle {
     held: Arc<Held>,
 }
 
-/// What the lease, its timers and the requests under way share.
-pub(crate) struct Held {
-    core: Arc<Core>,
-    subject: Subject,
-    progress: Mutex<Progress>,
-    /// Told when the lease is over, and when its release is.
-    over: Notify,
-}
-
-struct Progress {
-    machine: Hold,
-    alarm: Option<Alarm>,
-    /// How the release ended: whether a majority confirmed it.
-    released: Option<bool>,
+/// How a lease stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LeaseState {
+    /// It is held.
+    Held,
+    /// It is held, on shadows: its renewals get no answers. Should the holder crash now, the lock is free only after the
+    /// longest TTL.
+    Degraded,
+    /// It is over.
+    Over(LossReason),
 }
 
 impl Lease {
-    pub(crate) fn hold(core: &Arc<Core>, subject: Subject, params: HoldParams) -> Self {
-        let machine = Hold::new(params);
-        let held = Arc::new(Held {
-            core: Arc::clone(core),
-            subject,
-            progress: Mutex::new(Progress { machine, alarm: None, released: None }),
-            over: Notify::new(),
-        });
-        held.drive(|_, _| {});
-        Self { held }
+    pub(crate) fn hold(core: &Arc<Core>, subject: Subject, ttl: Ttl, params: HoldParams) -> Self {
+        Self { handle: LeaseHandle { held: Held::new(core, subject, ttl, params) } }
     }
 
+    /// A view for others, which does not keep the lease.
+    #[must_use]
+    pub fn handle(&self) -> LeaseHandle {
+        self.handle.clone()
+    }
+
+    /// Gives the lease back, and waits until a majority has confirmed. Dropping the future does not stop the release.
+    ///
+    /// # Errors
+    /// [`ReleaseError`] when the lease was lost before, or when no majority confirmed in time. It is not held any more in
+    /// either case.
+    pub async fn release(self) -> Result<(), ReleaseError> {
+        let held = &self.handle.held;
+        held.release();
+        let name = || self.name().to_owned();
+        match held.until(Held::release_outcome).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReleaseError::Unconfirmed { name: name() }),
+            Err(reason) => Err(ReleaseError::Lost { name: name(), reason }),
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = LeaseHandle;
+
+    fn deref(&self) -> &LeaseHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.handle.held.release();
+    }
+}
+
+impl LeaseHandle {
     /// The lease's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -64,7 +98,7 @@ impl Lease {
     /// The fencing token: larger than that of every lease handed out earlier on this name. Stays readable after loss.
     #[must_use]
     pub fn fence(&self) -> Fence {
-        lock(&self.held.progress).machine.fence()
+        self.held.look(Hold::fence)
     }
 
     /// Until when the lease is held if no renewal succeeds, on this process's monotonic clock; in the past once that is.
@@ -73,7 +107,7 @@ impl Lease {
     /// while a machine is suspended; [`is_valid`](Self::is_valid) and [`remaining`](Self::remaining) do not.
     #[must_use]
     pub fn valid_until(&self) -> Instant {
-        let (now, deadline) = (clock::now(), lock(&self.held.progress).machine.deadline());
+        let (now, deadline) = (clock::now(), self.held.look(Hold::deadline));
         let ahead = Duration::from_nanos(deadline.ns_since(now));
         let behind = Duration::from_nanos(now.ns_since(deadline));
         let instant = Instant::now() + ahead;
@@ -83,9 +117,12 @@ impl Lease {
     /// How long the lease is held if no renewal succeeds; zero once it is over.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        let progress = lock(&self.held.progress);
-        let left_ns = progress.machine.deadline().ns_since(clock::now());
-        if progress.machine.loss().is_some() { Duration::ZERO } else { Duration::from_nanos(left_ns) }
+        let now = clock::now();
+        let left_ns = |machine: &Hold| match machine.loss() {
+            None => machine.deadline().ns_since(now),
+            Some(_) => 0,
+        };
+        Duration::from_nanos(self.held.look(left_ns))
     }
 
     /// Whether the lease is held now, as far as can be told without asking anybody. Once false, never true again.
@@ -94,10 +131,20 @@ impl Lease {
         self.held.loss().is_none()
     }
 
-    /// How many endpoints confirmed the lease in its newest successful round.
+    /// How the lease stands.
+    #[must_use]
+    pub fn state(&self) -> LeaseState {
+        match self.held.loss() {
+            Some(reason) => LeaseState::Over(reason),
+            None if self.held.look(Hold::is_degraded) => LeaseState::Degraded,
+            None => LeaseState::Held,
+        }
+    }
+
+    /// How many endpoints hold the lease, as far as is known.
     #[must_use]
     pub fn votes(&self) -> u32 {
-        lock(&self.held.progress).machine.voters().len()
+        self.held.look(|machine| machine.voters().len())
     }
 
     /// Asks the endpoints whether the lease is still held: a second look before a critical section, one round trip.
@@ -119,167 +166,67 @@ impl Lease {
         })
     }
 
+    /// Renews the lease now, whenever it would be renewed by itself, and waits for the outcome.
+    ///
+    /// # Errors
+    /// [`RenewError`]: without a majority the lease stands as it stood before.
+    pub async fn renew(&self) -> Result<(), RenewError> {
+        let t0 = self.held.renew();
+        match self.held.until(|held| held.renewal_outcome(t0)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(RenewError::NoQuorum { name: self.name().to_owned() }),
+            Err(reason) => Err(RenewError::Lost { name: self.name().to_owned(), reason }),
+        }
+    }
+
+    /// Reports progress: with [`Renewal::OnWork`](crate::Renewal::OnWork) the lease is renewed only after a report.
+    pub fn worked(&self) {
+        self.held.worked();
+    }
+
     /// Resolves when the lease is over, with the reason: a few milliseconds before the deadline, by a local timer, even if
     /// no endpoint ever answers again. Never taken back.
     ///
     /// A process that was stopped or suspended learns it at its first poll.
     pub fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
         let held = Arc::clone(&self.held);
-        async move { held.until(|held| held.loss()).await }
+        async move { held.until(Held::loss).await }
     }
 
-    /// Gives the lease back, and waits until a majority has confirmed. Dropping the future does not stop the release.
-    ///
-    /// # Errors
-    /// [`ReleaseError`] when the lease was lost before, or when no majority confirmed in time. It is not held any more in
-    /// either case.
-    pub async fn release(self) -> Result<(), ReleaseError> {
-        self.held.release();
-        let name = || self.name().to_owned();
-        match self.held.until(|held| held.release_outcome()).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                let ttl = Duration::from_millis(self.held.subject.ttl_ms.into());
-                Err(ReleaseError::Unconfirmed { name: name(), ttl })
-            }
-            Err(reason) => Err(ReleaseError::Lost { name: name(), reason }),
-        }
+    /// Resolves when a fifth of the TTL is left and no renewal has succeeded, or the lease is over. A later renewal may
+    /// still save it.
+    pub fn expiring_soon(&self) -> impl Future<Output = ()> + Send + 'static {
+        let held = Arc::clone(&self.held);
+        async move { held.until(Held::expires_soon).await }
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.held.release();
+    /// Cancelled when the lease is lost or released: for work that takes such a token.
+    #[must_use]
+    pub fn cancellation_token(&self) -> CancellationToken {
+        self.held.cancelled().child_token()
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
+        self.handle.fmt_as("Lease", f)
+    }
+}
+
+impl fmt::Debug for LeaseHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("LeaseHandle", f)
+    }
+}
+
+impl LeaseHandle {
+    fn fmt_as(&self, kind: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(kind)
             .field("name", &self.name())
             .field("fence", &self.fence().get())
+            .field("state", &self.state())
             .field("remaining", &self.remaining())
             .field("votes", &self.votes())
             .finish_non_exhaustive()
-    }
-}
-
-impl Held {
-    /// Gives the machine an input, then does what it asks for.
-    fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Hold, Moment)) {
-        let now = clock::now();
-        let mut progress = lock(&self.progress);
-        input(&mut progress.machine, now);
-        let requests: Vec<Request> = std::iter::from_fn(|| progress.machine.poll_request()).collect();
-        let events: Vec<HoldEvent> = std::iter::from_fn(|| progress.machine.poll_event()).collect();
-        for event in &events {
-            if let HoldEvent::Released { confirmed } = event {
-                progress.released = Some(*confirmed);
-            }
-        }
-        self.set_alarm(&mut progress);
-        let deadline = progress.machine.deadline();
-        drop(progress);
-        self.core.send(self, &self.subject, requests);
-        for event in events {
-            self.tell(event, now, deadline);
-        }
-    }
-
-    fn set_alarm(self: &Arc<Self>, progress: &mut Progress) {
-        let wanted = progress.machine.poll_timeout();
-        if wanted == progress.alarm.map(Alarm::at) {
-            return;
-        }
-        let keeper = &self.core.keeper;
-        if let Some(alarm) = progress.alarm.take() {
-            keeper.cancel(alarm);
-        }
-        let weak = Arc::downgrade(self);
-        let sleeper: Weak<dyn Sleeper> = weak;
-        progress.alarm = wanted.map(|at| keeper.set(at, sleeper));
-    }
-
-    fn tell(&self, event: HoldEvent, now: Moment, deadline: Moment) {
-        let name = || self.subject.name.to_string();
-        let nanos = Duration::from_nanos;
-        match event {
-            HoldEvent::Renewed { t0, old_deadline } => self.core.observer.on_renewal(&RenewalReport {
-                name: name(),
-                succeeded: true,
-                latency: nanos(now.ns_since(t0)),
-                slack: nanos(old_deadline.ns_since(now)),
-            }),
-            HoldEvent::RenewalFailed { t0 } => self.core.observer.on_renewal(&RenewalReport {
-                name: name(),
-                succeeded: false,
-                latency: nanos(now.ns_since(t0)),
-                slack: nanos(deadline.ns_since(now)),
-            }),
-            HoldEvent::Lost(reason) => {
-                self.over.notify_waiters();
-                let after_deadline = nanos(now.ns_since(deadline));
-                self.core.observer.on_loss(&LossReport { name: name(), reason, after_deadline });
-            }
-            HoldEvent::Released { .. } => self.over.notify_waiters(),
-        }
-    }
-
-    fn release(self: &Arc<Self>) {
-        self.drive(Hold::handle_release);
-        self.over.notify_waiters();
-    }
-
-    /// Why the lease is over, if it is: a deadline that has passed unnoticed is noticed here.
-    fn loss(self: &Arc<Self>) -> Option<LossReason> {
-        let loss = |held: &Self| {
-            let progress = lock(&held.progress);
-            let unnoticed = progress.machine.loss().is_none() && !progress.machine.is_valid(clock::now());
-            (progress.machine.loss(), unnoticed)
-        };
-        if let (None, true) = loss(self) {
-            self.drive(Hold::handle_timeout);
-        }
-        loss(self).0
-    }
-
-    /// How the release ended, or why there was none to make; `None` while it is under way.
-    fn release_outcome(self: &Arc<Self>) -> Option<Result<bool, LossReason>> {
-        let progress = lock(&self.progress);
-        match (progress.released, progress.machine.loss()) {
-            (Some(confirmed), _) => Some(Ok(confirmed)),
-            (None, Some(LossReason::Released)) => None,
-            (None, lost) => lost.map(Err),
-        }
-    }
-
-    /// Waits until `look` sees something.
-    async fn until<T>(self: &Arc<Self>, look: impl Fn(&Arc<Self>) -> Option<T>) -> T {
-        loop {
-            let mut told = std::pin::pin!(self.over.notified());
-            told.as_mut().enable();
-            if let Some(seen) = look(self) {
-                return seen;
-            }
-            told.await;
-        }
-    }
-}
-
-impl Party for Held {
-    fn wants(&self, request: &Request) -> bool {
-        lock(&self.progress).machine.wants(request)
-    }
-
-    fn deliver(self: Arc<Self>, request: &Request, reply: Reply) {
-        let Request { endpoint, round, .. } = *request;
-        self.drive(|machine, now| machine.handle_reply(now, endpoint, round, &reply));
-    }
-}
-
-impl Sleeper for Held {
-    fn wake(self: Arc<Self>) {
-        lock(&self.progress).alarm = None;
-        self.drive(Hold::handle_timeout);
     }
 }

@@ -55,6 +55,7 @@ mod courier;
 mod dispatcher;
 mod endpoint;
 mod error;
+mod held;
 mod keeper;
 mod lease;
 pub mod memory;
@@ -62,18 +63,23 @@ mod observer;
 mod peers;
 pub mod protocol;
 mod redis;
+mod request;
+mod rtt;
 mod scripts;
 mod status;
+mod ttl;
 mod validation;
 
-pub use client::{Client, LeaseRequest};
+pub use client::Client;
 pub use config::ClientBuilder;
 pub use error::{
-    AcquireError, ConfigError, ConnectError, EndpointReason, EndpointReasons, ReleaseError, ValidateError,
+    AcquireError, ConfigError, ConnectError, EndpointReason, EndpointReasons, ReleaseError, RenewError,
+    ValidateError,
 };
-pub use lease::Lease;
+pub use lease::{Lease, LeaseHandle, LeaseState};
 pub use observer::{AttemptOutcome, AttemptReport, LossReport, Observer, RenewalReport};
-pub use protocol::{Fence, LeaseName, LossReason, NameError, Quorum, QuorumError};
+pub use protocol::{Fence, LeaseName, LossReason, NameError, Quorum, QuorumError, Renewal};
+pub use request::{LeaseRequest, RunOutcome};
 pub use status::{EndpointState, EndpointStatus};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use futures::future::{self, BoxFuture};
 use tokio::sync::watch;
 
-use crate::endpoint::{Admission, CallError, Connection, Endpoint};
+use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records};
 use crate::protocol::operation::{Action, Operation, Reply};
 use crate::protocol::time::{Moment, NS_PER_MS};
 use crate::protocol::validity::QUARANTINE_MS;
@@ -47,6 +47,8 @@ struct Store {
     fences: HashMap<u32, u64>,
     member: Option<Arc<str>>,
     quarantined_until: Moment,
+    /// How far its clock is from this process's.
+    clock_offset_us: i64,
 }
 
 struct Text {
@@ -138,6 +140,18 @@ impl MemoryServer {
         });
     }
 
+    /// Steps its clock: forwards, or backwards if negative. What it holds expires that much sooner, or later.
+    pub fn step_clock(&self, step_ms: i64) {
+        let mut store = lock(&self.store);
+        store.clock_offset_us = store.clock_offset_us.saturating_add(step_ms.saturating_mul(1_000));
+        let step_ns = step_ms.unsigned_abs().saturating_mul(NS_PER_MS);
+        let stepped = |at: Moment| if step_ms > 0 { at.minus_ns(step_ns) } else { at.plus_ns(step_ns) };
+        for text in store.strings.values_mut() {
+            text.expires = text.expires.map(stepped);
+        }
+        store.quarantined_until = stepped(store.quarantined_until);
+    }
+
     /// Breaks every client's connection to it.
     pub fn disconnect(&self) {
         self.connection.send_replace(Connection::Down("disconnected".into()));
@@ -163,8 +177,8 @@ struct MemoryEndpoint {
 }
 
 impl MemoryEndpoint {
-    fn key(&self, operation: &Operation) -> String {
-        format!("{}:lock:{}", self.settings.namespace, operation.name)
+    fn key(&self, kind: &str, operation: &Operation) -> String {
+        format!("{}:{kind}:{}", self.settings.namespace, operation.name)
     }
 
     fn reachable(&self) -> Result<(), CallError> {
@@ -180,36 +194,40 @@ impl MemoryEndpoint {
         if store.member.as_deref() != Some(member) {
             return Ok(BatchReply::NotAdmitted("the record of its admission is gone or another".into()));
         }
-        let (now, server_time_us) = (clock::now(), clock::wall_us());
+        let now = clock::now();
+        let server_time_us = clock::wall_us().saturating_add_signed(store.clock_offset_us);
         let apply = |operation: &Operation| {
-            let mut view = View { store: &mut store, key: self.key(operation), now, server_time_us };
+            let (key, shadow) = (self.key("lock", operation), self.key("shadow", operation));
+            let mut view = View { store: &mut store, key, shadow, now, server_time_us };
             view.apply(operation, self.settings.ttl_ms_max)
         };
         Ok(BatchReply::Done { server_time_us, replies: operations.iter().map(apply).collect() })
     }
 
-    fn admit_now(&self, admission: Admission<'_>) -> Result<AdmitReply, CallError> {
+    fn admit_now(&self, admission: Admission, set: &str) -> Result<AdmitReply, CallError> {
         self.reachable()?;
         let mut store = lock(&self.server.store);
         let now = clock::now();
+        if admission == Admission::Durable {
+            return Ok(AdmitReply::Refused("an endpoint in memory keeps nothing".into()));
+        }
         // Born empty and never restarted: nothing can have been forgotten.
         let never_voted = store.member.is_none() && store.run == 0;
-        let (set, fresh) = match admission {
-            Admission::Member { set } => (set, never_voted),
-            Admission::Fresh { set } => (set, true),
-        };
+        let fresh = never_voted || admission == Admission::Fresh;
         let label = self.server.label.replace(':', "-");
         let member: Arc<str> = format!("{} set={set} run={label}-{}", self.settings.text(), store.run).into();
         if let Some(found) = &store.member {
-            if matches!(admission, Admission::Fresh { .. }) {
+            if admission == Admission::Fresh {
                 return Ok(AdmitReply::Refused("the server was admitted before".into()));
             }
-            if !found.starts_with(&self.settings.text()) {
+            if admission != Admission::Reconfigure && !found.starts_with(&self.settings.text()) {
                 let reason =
                     format!("the server was admitted with other settings ({found}); make them agree");
                 return Ok(AdmitReply::Refused(reason.into()));
             }
-        } else if !fresh {
+        }
+        let unknown = store.member.is_none() && !fresh;
+        if unknown || matches!(admission, Admission::Distrust | Admission::Reconfigure) {
             store.quarantined_until = now.plus_ms(QUARANTINE_MS.into());
         }
         store.member = Some(Arc::clone(&member));
@@ -241,21 +259,32 @@ impl Endpoint for MemoryEndpoint {
 
     fn admit<'a>(
         &'a self,
-        admission: Admission<'a>,
+        admission: Admission,
+        set: &'a str,
         _timeout_ms: u32,
     ) -> BoxFuture<'a, Result<AdmitReply, CallError>> {
-        future::ready(self.admit_now(admission)).boxed()
+        future::ready(self.admit_now(admission, set)).boxed()
     }
 
-    fn traces(&self, _timeout_ms: u32) -> BoxFuture<'_, Result<Option<String>, CallError>> {
+    fn records(&self, _timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>> {
         let prefix = format!("{}:lock:", self.settings.namespace);
         let mut store = lock(&self.server.store);
         let now = clock::now();
         store.strings.retain(|_, text| text.stands(now));
-        let lock_key =
-            store.strings.keys().find(|key| key.starts_with(&prefix)).map(|key| format!("key {key}"));
-        let member = store.member.as_ref().map(|member| format!("a record of admission ({member})"));
-        future::ready(self.reachable().map(|()| member.or(lock_key))).boxed()
+        let records = Records {
+            member: store.member.as_deref().map(str::to_owned),
+            quarantine: (store.quarantine_left_ms(now) > 0).then(|| "it may have forgotten votes".to_owned()),
+            lock: store.strings.keys().find(|key| key.starts_with(&prefix)).cloned(),
+        };
+        future::ready(self.reachable().map(|()| records)).boxed()
+    }
+
+    fn setting<'a>(
+        &'a self,
+        _name: &'a str,
+        _timeout_ms: u32,
+    ) -> BoxFuture<'a, Result<Option<String>, CallError>> {
+        future::ready(Ok(None)).boxed()
     }
 }
 
@@ -288,6 +317,7 @@ impl Store {
 struct View<'a> {
     store: &'a mut Store,
     key: String,
+    shadow: String,
     now: Moment,
     server_time_us: u64,
 }
@@ -297,7 +327,10 @@ impl View<'_> {
         let stripe = operation.name.stripe();
         let owner = operation.owner.to_string();
         match operation.action {
-            Action::Acquire { ttl_ms, .. } | Action::Extend { ttl_ms, .. } | Action::Heal { ttl_ms, .. }
+            Action::Acquire { ttl_ms, .. }
+            | Action::Extend { ttl_ms, .. }
+            | Action::Heal { ttl_ms, .. }
+            | Action::Shadow { ttl_ms }
                 if ttl_ms > ttl_ms_max =>
             {
                 Reply::TtlTooLong { max_ms: ttl_ms_max.into() }
@@ -305,6 +338,9 @@ impl View<'_> {
             Action::Acquire { ttl_ms, proposal } => self.acquire(&owner, stripe, ttl_ms, proposal),
             Action::Extend { ttl_ms, fence } => self.extend(&owner, stripe, ttl_ms, fence),
             Action::Heal { ttl_ms, fence } => {
+                if let Some(Err(reply)) = self.shadow_of(&owner) {
+                    return reply;
+                }
                 if self.standing(&owner).is_some() {
                     return self.extend(&owner, stripe, ttl_ms, fence);
                 }
@@ -312,6 +348,7 @@ impl View<'_> {
                 self.lift_stripe(stripe, fence);
                 self.yes(fence)
             }
+            Action::Shadow { ttl_ms } => self.cast_shadow(&owner, ttl_ms),
             Action::Raise { fence } => match self.standing(&owner) {
                 None => Reply::Missing,
                 Some(Err(reply)) => reply,
@@ -325,25 +362,55 @@ impl View<'_> {
                 }
             },
             Action::Validate => match self.standing(&owner) {
-                None => Reply::Missing,
-                Some(Err(reply)) => reply,
                 Some(Ok(fence)) => self.yes(fence),
-            },
-            Action::Release => match self.standing(&owner) {
-                None => Reply::Missing,
                 Some(Err(reply)) => reply,
-                Some(Ok(_)) => {
-                    self.store.strings.remove(&self.key);
-                    Reply::Released
-                }
+                None => match self.shadow_of(&owner) {
+                    None => Reply::Missing,
+                    Some(Err(reply)) => reply,
+                    Some(Ok(())) => self.yes(Fence::new(0)),
+                },
             },
+            Action::Release => self.release(&owner),
         }
+    }
+
+    fn release(&mut self, owner: &str) -> Reply {
+        let own_shadow = matches!(self.shadow_of(owner), Some(Ok(())));
+        if own_shadow {
+            self.store.strings.remove(&self.shadow);
+        }
+        match self.standing(owner) {
+            Some(Ok(_)) => {
+                self.store.strings.remove(&self.key);
+                Reply::Released
+            }
+            _ if own_shadow => Reply::Released,
+            None => Reply::Missing,
+            Some(Err(reply)) => reply,
+        }
+    }
+
+    fn cast_shadow(&mut self, owner: &str, ttl_ms: u32) -> Reply {
+        if let Some(Err(reply)) = self.standing(owner) {
+            return reply;
+        }
+        if let Some(Err(reply)) = self.shadow_of(owner) {
+            return reply;
+        }
+        let asked = self.now.plus_ms(ttl_ms.into());
+        let left = self.store.text(&self.shadow, self.now).and_then(|text| text.expires);
+        let expires = Some(left.map_or(asked, |left| left.max(asked)));
+        self.store.strings.insert(self.shadow.clone(), Text { value: owner.to_owned(), expires });
+        self.yes(Fence::new(0))
     }
 
     fn acquire(&mut self, owner: &str, stripe: u32, ttl_ms: u32, proposal: u64) -> Reply {
         let left_ms = self.store.quarantine_left_ms(self.now);
         if left_ms > 0 {
             return Reply::Quarantined { left_ms };
+        }
+        if let Some(Err(reply)) = self.shadow_of(owner) {
+            return reply;
         }
         match self.standing(owner) {
             Some(Ok(fence)) => return Reply::Granted { fence },
@@ -389,6 +456,14 @@ impl View<'_> {
             (None, Some(expires)) => Err(Reply::Held { left_ms: expires.ns_since(now).div_ceil(NS_PER_MS) }),
             (None, None) => Err(Reply::NotALock),
         })
+    }
+
+    /// Whether the shadow is the owner's, or what to answer about another's; `None` where none stands.
+    fn shadow_of(&mut self, owner: &str) -> Option<Result<(), Reply>> {
+        let now = self.now;
+        let text = self.store.text(&self.shadow, now)?;
+        let left_ms = text.expires.map_or(0, |expires| expires.ns_since(now).div_ceil(NS_PER_MS));
+        Some(if text.value == owner { Ok(()) } else { Err(Reply::Held { left_ms }) })
     }
 
     fn write_lock(&mut self, owner: &str, fence: Fence, ttl_ms: u32) {

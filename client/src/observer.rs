@@ -68,6 +68,8 @@ pub struct RenewalReport {
     pub name: String,
     /// Whether a majority confirmed in time.
     pub succeeded: bool,
+    /// Whether it was a shadow that was confirmed: the lease lives on, but degraded.
+    pub shadow: bool,
     /// From before the first request was sent to the decision.
     pub latency: Duration,
     /// What was left to the old deadline at the decision.

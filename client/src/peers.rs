@@ -1,21 +1,77 @@
-//! What the endpoints of one client know of each other: to which set they belong, and that they are distinct servers.
+//! What the endpoints of one client know of each other: to which set they belong, that they are distinct servers, and
+//! whose clock is off.
 
 use std::sync::{Arc, Mutex};
 
-use crate::lock;
-use crate::protocol::quorum::{EndpointId, Quorum};
+use tokio::sync::watch;
+
+use crate::protocol::Moment;
+use crate::protocol::quorum::{EndpointId, EndpointSet, Quorum};
+use crate::{clock, lock};
 
 /// The id of a set that nobody has declared.
 const SET_UNKNOWN: &str = "-";
 
-/// The record under which each endpoint was last admitted.
+/// Clocks that are found off within this time are part of one alarm.
+const ALARM_MS: u64 = 5_000;
+
+/// What is kept of each endpoint, for the others to see.
 pub(crate) struct Peers {
+    /// The record under which each was last admitted.
     members: Mutex<Vec<Option<Arc<str>>>>,
+    clocks: watch::Sender<Clocks>,
+}
+
+/// Whose clocks have been looked at since the last alarm, and whose are off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clocks {
+    /// Counts alarms.
+    pub(crate) alarm: u64,
+    raised_at: Moment,
+    looked_at: EndpointSet,
+    off: EndpointSet,
+}
+
+impl Clocks {
+    /// Whether so many clocks are off that it must be the client's own; `None` while that is open.
+    pub(crate) fn own_is_off(&self, quorum: Quorum) -> Option<bool> {
+        if self.off.len() > quorum.spare() {
+            Some(true)
+        } else if quorum.endpoints() - self.looked_at.len() + self.off.len() <= quorum.spare() {
+            Some(false)
+        } else {
+            None
+        }
+    }
 }
 
 impl Peers {
     pub(crate) fn new(quorum: Quorum) -> Self {
-        Self { members: Mutex::new(quorum.ids().map(|_| None).collect()) }
+        let members = Mutex::new(quorum.ids().map(|_| None).collect());
+        Self { members, clocks: watch::Sender::new(Clocks::default()) }
+    }
+
+    /// Follows alarms about clocks.
+    pub(crate) fn clocks(&self) -> watch::Receiver<Clocks> {
+        self.clocks.subscribe()
+    }
+
+    /// An endpoint's clock has been looked at. The first that is off raises an alarm: all look again.
+    pub(crate) fn clock_seen(&self, endpoint: EndpointId, is_off: bool) {
+        let now = clock::now();
+        self.clocks.send_if_modified(|clocks| {
+            let raised = is_off && (clocks.off.is_empty() || now > clocks.raised_at.plus_ms(ALARM_MS));
+            if raised {
+                let (alarm, raised_at) = (clocks.alarm + 1, now);
+                *clocks = Clocks { alarm, raised_at, ..Clocks::default() };
+            }
+            let before = (clocks.looked_at, clocks.off);
+            clocks.looked_at.insert(endpoint);
+            if is_off {
+                clocks.off.insert(endpoint);
+            }
+            before != (clocks.looked_at, clocks.off)
+        });
     }
 
     /// The id of the set, as far as any endpoint has told it; `-` if none has.

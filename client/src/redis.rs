@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use crate::config::{Address, Limits};
-use crate::endpoint::{Admission, CallError, Connection, Endpoint};
+use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records};
 use crate::error::ConfigError;
 use crate::protocol::operation::Operation;
 use crate::protocol::wire::{self, AdmitReply, Arguments, BatchReply, Field};
@@ -37,6 +37,7 @@ pub(crate) struct RedisEndpoint {
     script: Bytes,
     script_hash: Bytes,
     member_key: Bytes,
+    quarantine_key: Bytes,
     lock_pattern: Bytes,
     connection: watch::Receiver<Connection>,
 }
@@ -62,6 +63,7 @@ impl RedisEndpoint {
             script_hash: Bytes::from(fred::util::sha1_hash(&script)),
             script: Bytes::from(script),
             member_key: Bytes::from(format!("{}:member", settings.namespace)),
+            quarantine_key: Bytes::from(format!("{}:quarantine", settings.namespace)),
             lock_pattern: Bytes::from(format!("{}:lock:*", settings.namespace)),
             connection: connection_rx,
             client,
@@ -91,6 +93,34 @@ impl RedisEndpoint {
             .custom(command, arguments)
             .await
             .map_err(|error| call_error(&error))
+    }
+}
+
+impl RedisEndpoint {
+    /// The first lock that a scan comes across.
+    async fn any_lock(&self, timeout_ms: u32) -> Result<Option<String>, CallError> {
+        let mut cursor = Value::from("0");
+        for _ in 0..SCAN_CALLS_MAX {
+            let arguments = vec![
+                cursor,
+                Value::from("MATCH"),
+                Value::Bytes(self.lock_pattern.clone()),
+                Value::from("COUNT"),
+                Value::from(SCAN_COUNT),
+            ];
+            let reply = self.call("SCAN", arguments, timeout_ms).await?;
+            let Ok([next, keys]) = <[Value; 2]>::try_from(reply.into_array()) else {
+                return Err(CallError::Unknown("the reply to SCAN is not one".into()));
+            };
+            if let Some(key) = keys.into_array().into_iter().next().and_then(Value::into_string) {
+                return Ok(Some(key));
+            }
+            if next.as_str().as_deref() == Some("0") {
+                return Ok(None);
+            }
+            cursor = next;
+        }
+        Err(CallError::Refused("too many keys to look through for locks".into()))
     }
 }
 
@@ -131,13 +161,17 @@ impl Endpoint for RedisEndpoint {
 
     fn admit<'a>(
         &'a self,
-        admission: Admission<'a>,
+        admission: Admission,
+        set: &'a str,
         timeout_ms: u32,
     ) -> BoxFuture<'a, Result<AdmitReply, CallError>> {
         async move {
-            let (mode, set) = match admission {
-                Admission::Member { set } => (&b"admit"[..], set),
-                Admission::Fresh { set } => (&b"fresh"[..], set),
+            let mode: &[u8] = match admission {
+                Admission::Member => b"admit",
+                Admission::Distrust => b"distrust",
+                Admission::Fresh => b"fresh",
+                Admission::Reconfigure => b"reconfigure",
+                Admission::Durable => b"durable",
             };
             let arguments = vec![
                 Value::Bytes(self.script.clone()),
@@ -151,34 +185,26 @@ impl Endpoint for RedisEndpoint {
         .boxed()
     }
 
-    fn traces(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Option<String>, CallError>> {
+    fn records(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>> {
         async move {
-            let member = self.call("GET", vec![Value::Bytes(self.member_key.clone())], timeout_ms).await?;
-            if let Some(member) = member.as_str() {
-                return Ok(Some(format!("a record of admission ({member})")));
-            }
-            let mut cursor = Value::from("0");
-            for _ in 0..SCAN_CALLS_MAX {
-                let arguments = vec![
-                    cursor,
-                    Value::from("MATCH"),
-                    Value::Bytes(self.lock_pattern.clone()),
-                    Value::from("COUNT"),
-                    Value::from(SCAN_COUNT),
-                ];
-                let reply = self.call("SCAN", arguments, timeout_ms).await?;
-                let Ok([next, keys]) = <[Value; 2]>::try_from(reply.into_array()) else {
-                    return Err(CallError::Unknown("the reply to SCAN is not one".into()));
-                };
-                if let Some(key) = keys.into_array().first().and_then(Value::as_str) {
-                    return Ok(Some(format!("key {key}")));
-                }
-                if next.as_str().as_deref() == Some("0") {
-                    return Ok(None);
-                }
-                cursor = next;
-            }
-            Err(CallError::Refused("too many keys to look through for locks".into()))
+            let get = async |key: &Bytes| -> Result<Option<String>, CallError> {
+                let found = self.call("GET", vec![Value::Bytes(key.clone())], timeout_ms).await?;
+                Ok(found.into_string())
+            };
+            let (member, quarantine) = (get(&self.member_key).await?, get(&self.quarantine_key).await?);
+            Ok(Records { member, quarantine, lock: self.any_lock(timeout_ms).await? })
+        }
+        .boxed()
+    }
+
+    fn setting<'a>(
+        &'a self,
+        name: &'a str,
+        timeout_ms: u32,
+    ) -> BoxFuture<'a, Result<Option<String>, CallError>> {
+        async move {
+            let reply = self.call("CONFIG", vec![Value::from("GET"), Value::from(name)], timeout_ms).await?;
+            Ok(reply.into_array().into_iter().nth(1).and_then(Value::into_string))
         }
         .boxed()
     }

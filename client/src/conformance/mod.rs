@@ -7,6 +7,7 @@ mod raise;
 mod release;
 mod renewal;
 mod script;
+mod shadow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +83,7 @@ impl Subject {
     async fn admitted(endpoint: Arc<dyn Endpoint>, server: Behind) -> Self {
         let up = |connection: &Connection| matches!(connection, Connection::Up { .. });
         endpoint.connection().wait_for(up).await.unwrap();
-        let fresh = endpoint.admit(Admission::Fresh { set: "set" }, TIMEOUT_MS).await.unwrap();
+        let fresh = endpoint.admit(Admission::Fresh, "set", TIMEOUT_MS).await.unwrap();
         let AdmitReply::Admitted { member, quarantined_ms: 0, .. } = fresh else {
             panic!("not admitted: {fresh:?}");
         };
@@ -129,6 +130,15 @@ impl Subject {
         match &self.server {
             Behind::Redis(server) => server.command(&["GET", &key]).unwrap().text().map(str::to_owned),
             Behind::Memory(server) => server.get(&key),
+        }
+    }
+
+    /// Deletes a lock by hand.
+    fn delete(&self, name: &str) {
+        let key = format!("lh:lock:{name}");
+        match &self.server {
+            Behind::Redis(server) => assert_eq!(server.command(&["DEL", &key]).unwrap().integer(), Some(1)),
+            Behind::Memory(server) => assert!(server.del(&key).is_some()),
         }
     }
 
@@ -187,6 +197,10 @@ fn heal(name: &str, owner: OwnerId, ttl_ms: u32, fence: Fence) -> Operation {
 
 fn raise(name: &str, owner: OwnerId, fence: Fence) -> Operation {
     operation(name, owner, Action::Raise { fence })
+}
+
+fn shadow(name: &str, owner: OwnerId, ttl_ms: u32) -> Operation {
+    operation(name, owner, Action::Shadow { ttl_ms })
 }
 
 fn validate(name: &str, owner: OwnerId) -> Operation {

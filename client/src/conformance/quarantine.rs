@@ -27,7 +27,7 @@ async fn forget(subject: &mut Subject) -> u64 {
 }
 
 async fn readmit(subject: &Subject) -> (Arc<str>, u64) {
-    match subject.endpoint.admit(Admission::Member { set: "set" }, TIMEOUT_MS).await.unwrap() {
+    match subject.endpoint.admit(Admission::Member, "set", TIMEOUT_MS).await.unwrap() {
         AdmitReply::Admitted { member, quarantined_ms, .. } => (member, quarantined_ms),
         other => panic!("{other:?}"),
     }
@@ -108,7 +108,7 @@ on_every_endpoint! {
     async fn nobody_declares_it_fresh_again(subject) {
         let mut subject = subject;
         forget(&mut subject).await;
-        let refused = subject.endpoint.admit(Admission::Fresh { set: "new" }, TIMEOUT_MS).await.unwrap();
+        let refused = subject.endpoint.admit(Admission::Fresh, "new", TIMEOUT_MS).await.unwrap();
         let AdmitReply::Refused(reason) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("admitted before"), "{reason}");
     }

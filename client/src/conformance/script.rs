@@ -37,7 +37,7 @@ fn refusal(reply: &Reply) -> &str {
 }
 
 async fn admit_as_member(subject: &Subject) -> AdmitReply {
-    subject.endpoint.admit(Admission::Member { set: "set" }, TIMEOUT_MS).await.unwrap()
+    subject.endpoint.admit(Admission::Member, "set", TIMEOUT_MS).await.unwrap()
 }
 
 #[tokio::test]
@@ -254,8 +254,8 @@ async fn a_replica_and_a_master_with_replicas_are_refused_and_nothing_is_written
     for (server, word) in [(replica, "is a replica"), (master, "has replicas")] {
         let endpoint = endpoint(&Client::builder().endpoints([server.url()]));
         endpoint.connection().wait_for(|c| matches!(c, Connection::Up { .. })).await.unwrap();
-        for admission in [Admission::Member { set: "-" }, Admission::Fresh { set: "new" }] {
-            let refused = endpoint.admit(admission, TIMEOUT_MS).await.unwrap();
+        for (admission, set) in [(Admission::Member, "-"), (Admission::Fresh, "new")] {
+            let refused = endpoint.admit(admission, set, TIMEOUT_MS).await.unwrap();
             let AdmitReply::Refused(reason) = refused else { panic!("{word}: {refused:?}") };
             assert!(reason.contains(word), "{reason}");
         }

@@ -15,13 +15,16 @@
 //! * [`quorum`], [`tally`]: who votes and what carries.
 //! * [`name`], [`fence`], [`operation`]: what is said to an endpoint and what it answers.
 //! * [`wire`]: the same as bytes: a batch of operations as script arguments, its replies back.
-//! * [`attempt`]: one attempt to acquire. [`hold`]: renewal, loss, release. [`validation`]: the second look.
-//! * [`backoff`]: jittered delays.
+//! * [`attempt`]: one attempt to acquire. [`hold`]: renewal, shadow, loss, release. [`validation`]: the second look.
+//! * [`limiter`]: how fast one client may renew. [`backoff`]: jittered delays. [`clock_watch`]: does an
+//!   endpoint's clock keep pace?
 
 pub mod attempt;
 pub mod backoff;
+pub mod clock_watch;
 pub mod fence;
 pub mod hold;
+pub mod limiter;
 pub mod name;
 pub mod operation;
 pub mod quorum;
@@ -33,7 +36,8 @@ pub mod wire;
 
 pub use attempt::{Attempt, AttemptFailure, AttemptParams, Grant};
 pub use fence::{Fence, OwnerId};
-pub use hold::{Hold, HoldEvent, HoldParams, LossReason};
+pub use hold::{Hold, HoldEvent, HoldParams, LossReason, Renewal};
+pub use limiter::Limiter;
 pub use name::{LeaseName, NameError};
 pub use operation::{Action, Operation, Reply, Request, Round, Vote};
 pub use quorum::{EndpointId, EndpointSet, Quorum, QuorumError};

@@ -46,9 +46,14 @@ pub enum Action {
         /// The token to write.
         fence: Fence,
     },
+    /// Stand in for the lock, for longer, where neither a foreign lock nor a foreign shadow stands.
+    Shadow {
+        /// Its time to live.
+        ttl_ms: u32,
+    },
     /// Say whether the lock is the owner's.
     Validate,
-    /// Delete the own lock.
+    /// Delete the own lock and the own shadow.
     Release,
 }
 

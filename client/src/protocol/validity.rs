@@ -44,3 +44,11 @@ pub fn notice_at(deadline: Moment, ttl_ms: u32) -> Moment {
 pub fn request_timeout_ms(limit_ms: u32, ttl_ms: u32) -> u32 {
     limit_ms.min(ttl_ms.saturating_mul(2) / 5).max(1)
 }
+
+/// The TTL that measured rounds call for: three times the 99th percentile of the time to the deciding answer, and 200 ms for
+/// what was not measured.
+#[must_use]
+pub fn adaptive_ttl_ms(p99_ns: u64, ttl_ms_min: u32, ttl_ms_max: u32) -> u32 {
+    let ttl_ms = p99_ns.saturating_mul(3).div_ceil(NS_PER_MS).saturating_add(200);
+    u32::try_from(ttl_ms).unwrap_or(u32::MAX).clamp(ttl_ms_min.min(ttl_ms_max), ttl_ms_max)
+}

@@ -49,6 +49,7 @@ impl Arguments {
             Action::Extend { .. } => b"e",
             Action::Heal { .. } => b"h",
             Action::Raise { .. } => b"r",
+            Action::Shadow { .. } => b"s",
             Action::Validate => b"v",
             Action::Release => b"x",
         };
@@ -63,6 +64,7 @@ impl Arguments {
                 self.push_numbers([fence.get(), name.stripe().into(), ttl_ms.into()]);
             }
             Action::Raise { fence } => self.push_numbers([fence.get(), name.stripe().into()]),
+            Action::Shadow { ttl_ms } => self.push_numbers([ttl_ms.into()]),
             Action::Validate | Action::Release => {}
         }
     }

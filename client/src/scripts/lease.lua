@@ -3,7 +3,8 @@
 -- Why one script: a vote must be checked and written in one atomic step, and so must the check that this server is still
 -- the one that was admitted. It is called by its hash; its text is sent only with admission, so that a server on which
 -- the hash is known has been looked at. Its head (settings of the set) is put before this text by `scripts/mod.rs`:
---   LOCK, FENCE      key prefixes of locks and of fence stripes
+--   LOCK, FENCE, SHADOW   key prefixes of locks, of fence stripes and of shadows
+--   SHADOWS          key: stands as long as any shadow may, so that looking for them costs nothing while there is none
 --   MEMBER           key: settings and identity under which this server was admitted
 --   QUARANTINE       key: why this server gives no votes; expires
 --   SETTINGS         text: protocol version, longest TTL, number of endpoints, database
@@ -17,10 +18,15 @@
 --   e name owner token stripe ttl        extend
 --   h name owner token stripe ttl        heal
 --   r name owner token stripe            raise
+--   s name owner ttl                     shadow
 --   v name owner                         validate
 --   x name owner                         release
 -- or: "admit", the id of the set as far as the caller knows it ("-" if not)
--- or: "fresh", the id of the new set
+-- or: "distrust", the id of the set: admit it, into quarantine, because its clock is off
+-- or, from an operator:
+--   "fresh", the id of the new set         a server that has never voted
+--   "reconfigure", the id of the set       take on the settings of this text, in quarantine
+--   "durable", the id of the set           what it has written survives a restart (appendfsync always)
 --
 -- Replies: {server time in us, code, value, code, value, ...}, or {-1, reason}: not admitted, nothing ran.
 -- To admit and fresh: {server time in us, member text, ms of quarantine left}, or {-2, reason}.
@@ -72,26 +78,42 @@ if ARGV[1] ~= 'run' then
   local found = call('GET', MEMBER)
   if ARGV[1] == 'fresh' then
     if found then return refuse('the server was admitted before (' .. found .. '); only a brand-new set can be declared fresh') end
-    local member = SETTINGS .. ' set=' .. known_set .. identity
+    local member = SETTINGS .. ' set=' .. known_set .. ' durable=no' .. identity
     call('SET', MEMBER, member)
     return {now_us(), member, quarantine_left()}
   end
 
-  local set = known_set
+  local set, durable = known_set, 'no'
   if found then
-    local settings, found_set = string.match(found, '^(.*) set=(%S+) replid=')
-    if settings ~= SETTINGS then
+    local settings, found_set, found_durable = string.match(found, '^(.*) set=(%S+) durable=(%S+) replid=')
+    if settings ~= SETTINGS and ARGV[1] ~= 'reconfigure' then
       return refuse('the server was admitted with other settings (' .. (settings or found) .. ') than this client\'s (' .. SETTINGS .. '); make them agree')
     end
-    if set == '-' then set = found_set end
-    if found_set ~= '-' and found_set ~= set then
+    if set == '-' then set = found_set or '-' end
+    if found_set and found_set ~= '-' and found_set ~= set then
       return refuse('the server belongs to another set (' .. found_set .. ') than the other endpoints (' .. set .. '); correct the list of endpoints')
     end
+    durable = found_durable or 'no'
   end
-  local member = SETTINGS .. ' set=' .. set .. identity
-  if not found or sub(found, -#identity) ~= identity then
-    -- Another process or another data set than the one that voted: votes may be forgotten. Both keys in this one step.
-    local reason = found and 'identity changed' or 'no record of an admission'
+  local same = found and sub(found, -#identity) == identity
+  if ARGV[1] == 'durable' then
+    if not same then return refuse('the server has not been admitted since it started; let a client admit it first') end
+    durable = 'yes'
+  end
+  if durable == 'yes' and info_field(call('INFO', 'persistence'), 'aof_enabled') ~= '1' then
+    if ARGV[1] == 'durable' then return refuse('the server writes no append-only file; set appendonly yes and appendfsync always') end
+    durable = 'no'
+  end
+  -- A restart of a durable server forgets nothing. A promotion does, and leaves its mark in the second replication id.
+  local restarted_whole = durable == 'yes' and string.match(info_field(replication, 'master_replid2'), '^0+$')
+  local reason = ARGV[1] == 'distrust' and 'its clock ran or was stepped beyond the drift bound'
+    or ARGV[1] == 'reconfigure' and 'its settings were changed'
+    or not found and 'no record of an admission'
+    or not same and not restarted_whole and 'identity changed'
+  local member = SETTINGS .. ' set=' .. set .. ' durable=' .. durable .. identity
+  if reason then
+    -- Another process, another data set, other rules or another clock than when it voted: votes may be forgotten, or end too
+    -- soon. Both keys in this one step.
     call('SET', QUARANTINE, reason, 'PX', QUARANTINE_MS)
   end
   if found ~= member then call('SET', MEMBER, member) end
@@ -112,8 +134,10 @@ if not find(replication, 'master_replid:' .. sub(member, -85, -46), 1, true) the
   return {-1, 'its data set was replaced'}
 end
 
-local quarantine_ms = 0
-if call('EXISTS', QUARANTINE) == 1 then quarantine_ms = quarantine_left() end
+local quarantine_ms, shadows = 0, false
+if call('EXISTS', QUARANTINE, SHADOWS) > 0 then
+  quarantine_ms, shadows = quarantine_left(), call('EXISTS', SHADOWS) == 1
+end
 local time_us = now_us()
 
 -- A yes; in quarantine the operation has been carried out, but the answer does not count.
@@ -134,6 +158,16 @@ local function standing(lock, owner)
   return false, nil, HELD, left
 end
 
+-- Whose shadow stands for a name: true if the owner's, false and how long it stands if another's, nil if none does.
+local function shadow_of(name, owner)
+  if not shadows then return nil end
+  local key = SHADOW .. name
+  local found = call('GET', key)
+  if not found then return nil end
+  if found == owner then return true end
+  return false, call('PTTL', key)
+end
+
 local function stripe_token(fence)
   local token = tonumber(call('GET', fence) or 0)
   if not token then error({err = 'key ' .. fence .. ' does not hold a token; restore or delete it'}) end
@@ -152,6 +186,8 @@ function operations.a(at)
   local owner, ttl, fence = ARGV[at + 2], tonumber(ARGV[at + 5]), FENCE .. ARGV[at + 4]
   if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
+  local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
+  if own_shadow == false then return HELD, shadow_left end
   local proposal = min(max(tonumber(ARGV[at + 3]), time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
   local token = max(stripe_token(fence) + 1, proposal)
   if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
@@ -186,6 +222,8 @@ function operations.h(at)
   local owner, token, ttl = ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5])
   if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
+  local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
+  if own_shadow == false then return HELD, shadow_left end
   local drawn = stripe_token(fence)
   if call('SET', lock, owner .. ':' .. digits(token), 'NX', 'PX', ttl) then
     lift_stripe(fence, drawn, token)
@@ -207,23 +245,43 @@ function operations.r(at)
   return yes(token)
 end
 
+function operations.s(at)
+  local name, owner, ttl = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+  local own, _, code, value = standing(LOCK .. name, owner)
+  if own == false then return code, value end
+  local own_shadow, shadow_left = shadow_of(name, owner)
+  if own_shadow == false then return HELD, shadow_left end
+  -- The mark first: a shadow that nobody looks for would be no shadow.
+  call('SET', SHADOWS, '1', 'PX', max(ttl, call('PTTL', SHADOWS)))
+  call('SET', SHADOW .. name, owner, 'PX', max(ttl, call('PTTL', SHADOW .. name)))
+  shadows = true
+  return yes(0)
+end
+
 function operations.v(at)
   local own, token, code, value = standing(LOCK .. ARGV[at + 1], ARGV[at + 2])
-  if own == nil then return MISSING, 0 end
   if own then return yes(token) end
-  return code, value
+  if own == false then return code, value end
+  local own_shadow, shadow_left = shadow_of(ARGV[at + 1], ARGV[at + 2])
+  if own_shadow == nil then return MISSING, 0 end
+  if own_shadow then return yes(0) end
+  return HELD, shadow_left
 end
 
 function operations.x(at)
-  local lock = LOCK .. ARGV[at + 1]
-  local own, _, code, value = standing(lock, ARGV[at + 2])
+  local name, owner = ARGV[at + 1], ARGV[at + 2]
+  local own_shadow = shadow_of(name, owner)
+  if own_shadow then call('DEL', SHADOW .. name) end
+  local lock = LOCK .. name
+  local own, _, code, value = standing(lock, owner)
+  if own then call('DEL', lock) end
+  if own or own_shadow then return RELEASED, 0 end
   if own == nil then return MISSING, 0 end
-  if not own then return code, value end
-  call('DEL', lock)
-  return RELEASED, 0
+  return code, value
 end
 
-local LENGTH = {a = 6, e = 6, h = 6, r = 5, v = 3, x = 3}
+local LENGTH = {a = 6, e = 6, h = 6, r = 5, s = 4, v = 3, x = 3}
 local reply, at, filled = {time_us}, 3, 1
 while ARGV[at] do
   local name = ARGV[at]

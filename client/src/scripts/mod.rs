@@ -31,7 +31,8 @@ impl Settings {
         let Self { namespace, ttl_ms_max, .. } = self;
         let settings = self.text();
         format!(
-            "local LOCK, FENCE = '{namespace}:lock:', '{namespace}:fence:'\n\
+            "local LOCK, FENCE, SHADOW = '{namespace}:lock:', '{namespace}:fence:', '{namespace}:shadow:'\n\
+             local SHADOWS = '{namespace}:shadows'\n\
              local MEMBER, QUARANTINE = '{namespace}:member', '{namespace}:quarantine'\n\
              local SETTINGS, TTL_MAX, QUARANTINE_MS = '{settings}', {ttl_ms_max}, {QUARANTINE_MS}\n\
              {BODY}"

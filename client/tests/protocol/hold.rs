@@ -2,7 +2,8 @@
 
 use leasehold::protocol::validity::{deadline, notice_at};
 use leasehold::protocol::{
-    Action, Fence, Grant, Hold, HoldEvent, HoldParams, LossReason, Moment, Quorum, Reply, Request, Round,
+    Action, Fence, Grant, Hold, HoldEvent, HoldParams, LossReason, Moment, Quorum, Renewal, Reply, Request,
+    Round,
 };
 
 use crate::support::{T0, granted, held, id, not_sent, quarantined, set, three, unknown};
@@ -18,7 +19,23 @@ struct Played {
     machine: Hold,
     asked: Vec<Request>,
     events: Vec<HoldEvent>,
+    warnings: u32,
     now: Moment,
+}
+
+fn terms(quorum: Quorum, grant: Grant, jitter_seed: u64) -> HoldParams {
+    HoldParams {
+        quorum,
+        grant,
+        ttl_ms: TTL_MS,
+        ttl_ms_max: 30_000,
+        t0: T0,
+        patience_ms: PATIENCE_MS,
+        round_ns: 0,
+        renewal: Renewal::Auto,
+        renew_until: None,
+        jitter_seed,
+    }
 }
 
 impl Played {
@@ -32,17 +49,28 @@ impl Played {
             deadline: deadline(T0, TTL_MS),
             voters: quorum.ids().take(quorum.majority() as usize).collect(),
         };
-        let params =
-            HoldParams { quorum, grant, ttl_ms: TTL_MS, t0: T0, patience_ms: PATIENCE_MS, jitter_seed: 4 };
-        let mut played =
-            Self { machine: Hold::new(params), asked: Vec::new(), events: Vec::new(), now: T0.plus_ms(1) };
+        let params = terms(quorum, grant, 4);
+        let mut played = Self {
+            machine: Hold::new(params),
+            asked: Vec::new(),
+            events: Vec::new(),
+            warnings: 0,
+            now: T0.plus_ms(1),
+        };
         played.listen();
         played
     }
 
+    /// Takes down what the machine says; a renewal that is due is admitted at once.
     fn listen(&mut self) {
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                HoldEvent::RenewalDue { .. } => self.machine.handle_admission(self.now, TTL_MS, 0),
+                HoldEvent::ExpiringSoon => self.warnings += 1,
+                event => self.events.push(event),
+            }
+        }
         self.asked.extend(std::iter::from_fn(|| self.machine.poll_request()));
-        self.events.extend(std::iter::from_fn(|| self.machine.poll_event()));
     }
 
     /// Lets time pass until the machine wants to be called, and calls it.
@@ -55,21 +83,18 @@ impl Played {
 
     /// Goes on to the next renewal round, and says when it began.
     fn renewal(&mut self) -> Moment {
-        let asked = self.asked.len();
-        while self.asked.len() == asked {
+        let asked = self.count(EXTEND);
+        while self.count(EXTEND) == asked {
             self.wake();
         }
-        let count = self.machine_quorum();
-        assert_eq!(
-            self.asked[asked..].iter().map(|request| request.action).collect::<Vec<_>>(),
-            vec![EXTEND; count]
+        let round = self.round();
+        assert!(
+            self.asked
+                .iter()
+                .filter(|request| request.round == round)
+                .all(|request| request.action == EXTEND)
         );
         self.now
-    }
-
-    fn machine_quorum(&self) -> usize {
-        let first = self.asked.last().unwrap().round;
-        self.asked.iter().filter(|request| request.round == first).count()
     }
 
     fn round(&self) -> Round {
@@ -114,9 +139,8 @@ fn a_new_lease_is_valid_until_its_notice_and_asks_for_nothing() {
 fn renewal_begins_at_half_of_the_ttl_give_or_take_a_tenth() {
     let mut begun = Vec::new();
     for jitter_seed in 0..500 {
-        let grant = Grant { fence: Fence::new(1), deadline: deadline(T0, TTL_MS), voters: set([0, 1]) };
-        let params =
-            HoldParams { quorum: three(), grant, ttl_ms: TTL_MS, t0: T0, patience_ms: 500, jitter_seed };
+        let grant = Grant { fence: Fence::new(1), deadline: deadline(T0, TTL_MS), voters: set([0, 1, 2]) };
+        let params = terms(three(), grant, jitter_seed);
         begun.push(Hold::new(params).poll_timeout().unwrap().ns_since(T0) / 1_000_000);
     }
     let (least, most) = (begun.iter().min().unwrap(), begun.iter().max().unwrap());
@@ -134,7 +158,7 @@ fn a_majority_of_this_round_moves_the_deadline_counted_from_its_beginning() {
     assert_eq!(played.machine.deadline(), old_deadline);
     played.answer(0, &granted(TOKEN));
     assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS), "from t0, not from the answer");
-    assert_eq!(played.events, [HoldEvent::Renewed { t0, old_deadline }]);
+    assert_eq!(played.events, [HoldEvent::Renewed { t0, old_deadline, shadow: false }]);
     assert_eq!(played.machine.voters(), set([0, 2]));
     played.answer(1, &granted(TOKEN));
     assert_eq!(played.machine.voters(), set([0, 1, 2]), "the third is welcome, too");
@@ -175,22 +199,36 @@ fn a_holder_that_slept_past_its_notice_has_lost_too() {
 }
 
 #[test]
-fn yes_votes_of_an_older_round_do_not_count() {
+fn yes_votes_of_two_rounds_are_not_added_up() {
     let mut played = Played::start();
-    played.renewal();
+    let old_t0 = played.renewal();
     let old_round = played.round();
     played.answer(0, &granted(TOKEN));
     played.renewal();
     assert_ne!(played.round(), old_round);
-    played.answer_to(old_round, 1, &granted(TOKEN));
-    played.answer_to(old_round, 2, &granted(TOKEN));
-    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
     played.answer(1, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS), "one of this round and one of the last");
+    played.answer_to(old_round, 1, &granted(TOKEN));
     assert_eq!(
         played.machine.deadline(),
-        deadline(T0, TTL_MS),
-        "one of this round and two of the last are one"
+        deadline(old_t0, TTL_MS),
+        "an older round counts from its own beginning"
     );
+}
+
+#[test]
+fn answers_to_a_round_from_before_the_last_success_do_not_count() {
+    let mut played = Played::start();
+    played.renewal();
+    let old_round = played.round();
+    let t0 = played.renewal();
+    played.answer(0, &granted(TOKEN));
+    played.answer(1, &granted(TOKEN));
+    for index in 0..3 {
+        played.answer_to(old_round, index, &held(9_000));
+    }
+    assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS));
+    assert_eq!(played.machine.loss(), None);
 }
 
 #[test]
@@ -214,21 +252,55 @@ fn a_round_without_answers_is_tried_again_until_the_deadline() {
     while played.machine.loss().is_none() {
         played.wake();
     }
-    let failed =
-        played.events.iter().filter(|event| matches!(event, HoldEvent::RenewalFailed { .. })).count();
-    assert!(failed >= 3, "{failed} tries only");
-    assert!(played.count(EXTEND) <= 3 * 16, "tries are spaced: {}", played.count(EXTEND));
+    let tries = played.count(EXTEND) / 3;
+    assert!((3..=8).contains(&tries), "{tries} tries");
+    assert_eq!(played.warnings, 1, "the holder is warned once before");
+}
+
+#[test]
+fn slow_rounds_are_begun_so_early_that_three_fit_before_the_deadline() {
+    let mut played = Played::start();
+    played.renewal();
+    let t0 = played.now;
+    played.machine.handle_admission(t0, TTL_MS, 2_500_000_000);
+    played.listen();
+    played.answer(0, &granted(TOKEN));
+    played.answer(1, &granted(TOKEN));
+    let next = played.renewal();
+    assert!(
+        next <= played.machine.deadline().minus_ns(3 * 2_500_000_000),
+        "{:?} before the deadline",
+        played.machine.deadline().ns_since(next)
+    );
+}
+
+#[test]
+fn a_renewal_waits_until_it_is_admitted_and_is_asked_for_once() {
+    let mut played = Played::start();
+    let machine = &mut played.machine;
+    let mut due = 0;
+    for _ in 0..5 {
+        let Some(now) = machine.poll_timeout() else { break };
+        machine.handle_timeout(now);
+        while let Some(event) = machine.poll_event() {
+            due += u32::from(matches!(event, HoldEvent::RenewalDue { .. }));
+        }
+    }
+    assert_eq!(due, 1);
+    let asked: Vec<Request> = std::iter::from_fn(|| machine.poll_request()).collect();
+    assert!(asked.iter().all(|request| request.action != EXTEND), "{asked:?}");
 }
 
 #[test]
 fn a_timer_that_rings_for_nothing_disturbs_no_round_under_way() {
     let mut played = Played::start();
     let t0 = played.renewal();
+    let asked = played.asked.len();
     played.answer(0, &granted(TOKEN));
     played.now = played.now.plus_ms(1);
     played.machine.handle_timeout(played.now);
     played.listen();
-    assert_eq!(played.asked.len(), 3, "the round under way is not begun anew");
+    assert_eq!(played.asked.len(), asked, "the round under way is not begun anew");
     played.answer(1, &granted(TOKEN));
     assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS));
 }
@@ -262,13 +334,26 @@ fn a_lock_that_is_missing_is_healed_and_its_heal_counts() {
 fn a_lease_held_by_two_grows_to_three_after_the_majority_has_renewed() {
     let mut played = Played::start();
     played.renewal();
+    let heals = played.count(HEAL);
     played.answer(0, &granted(TOKEN));
     played.answer(1, &granted(TOKEN));
     played.answer(2, &Reply::Missing);
-    assert_eq!(played.count(HEAL), 1);
+    assert_eq!(played.count(HEAL), heals + 1);
     assert!(played.machine.wants(&played.asked.last().unwrap().clone()));
     played.answer(2, &granted(TOKEN));
     assert_eq!(played.machine.voters(), set([0, 1, 2]));
+}
+
+#[test]
+fn a_lease_that_is_not_given_back_at_once_grows_before_its_first_renewal() {
+    let mut played = Played::start();
+    let before = played.machine.deadline();
+    played.wake();
+    assert_eq!(played.asked, [Request { endpoint: id(2), round: played.round(), action: HEAL }]);
+    assert!(played.now <= T0.plus_ms(u64::from(TTL_MS) / 10));
+    played.answer(2, &granted(TOKEN));
+    assert_eq!(played.machine.voters(), set([0, 1, 2]));
+    assert_eq!(played.machine.deadline(), before, "growing moves no deadline");
 }
 
 #[test]
@@ -279,7 +364,11 @@ fn a_lock_that_is_missing_everywhere_is_no_loss() {
         played.answer(index, &Reply::Missing);
     }
     assert_eq!(played.machine.loss(), None);
-    assert_eq!(played.count(HEAL), 3);
+    let round = played.round();
+    assert_eq!(
+        played.asked.iter().filter(|request| request.round == round && request.action == HEAL).count(),
+        3
+    );
     for index in 0..3 {
         played.answer(index, &granted(TOKEN));
     }
@@ -361,7 +450,7 @@ fn a_failed_round_changes_nothing_and_is_told_once() {
     assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
     assert_eq!(played.machine.voters(), set([0, 1]));
     let next = played.machine.poll_timeout().unwrap();
-    assert!(next > played.now && next <= played.now.plus_ms(1_000), "soon, but not at once");
+    assert!(next > played.now && next <= played.now.plus_ms(2_000), "soon, but not at once");
 }
 
 #[test]

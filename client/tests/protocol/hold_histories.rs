@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold::protocol::validity::{deadline, notice_at};
 use leasehold::protocol::{
-    Action, Fence, Grant, Hold, HoldEvent, HoldParams, LossReason, Moment, Quorum, Reply, Request, Round,
+    Action, Fence, Grant, Hold, HoldEvent, HoldParams, LossReason, Moment, Quorum, Renewal, Reply, Request,
+    Round,
 };
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 
@@ -68,7 +69,9 @@ struct Watched {
     machine: Hold,
     now: Moment,
     sent: Vec<Request>,
-    begun: BTreeMap<Round, Moment>,
+    /// When each round began, and the TTL it asked for.
+    begun: BTreeMap<Round, (Moment, u32)>,
+    events: Vec<HoldEvent>,
     ballots: BTreeMap<Round, Ballots>,
     deadline: Moment,
     loss: Option<LossReason>,
@@ -83,14 +86,25 @@ impl Watched {
             deadline: deadline(T0, TTL_MS),
             voters: quorum.ids().take(quorum.majority() as usize).collect(),
         };
-        let params =
-            HoldParams { quorum, grant, ttl_ms: TTL_MS, t0: T0, patience_ms: PATIENCE_MS, jitter_seed };
+        let params = HoldParams {
+            quorum,
+            grant,
+            ttl_ms: TTL_MS,
+            ttl_ms_max: 30_000,
+            t0: T0,
+            patience_ms: PATIENCE_MS,
+            round_ns: 0,
+            renewal: Renewal::Auto,
+            renew_until: None,
+            jitter_seed,
+        };
         Self {
             quorum,
             machine: Hold::new(params),
             now: T0.plus_ms(2),
             sent: Vec::new(),
             begun: BTreeMap::new(),
+            events: Vec::new(),
             ballots: BTreeMap::new(),
             deadline: grant.deadline,
             loss: None,
@@ -145,6 +159,13 @@ impl Watched {
 
     fn check(&mut self) {
         let (old_loss, old_deadline, old_notice) = (self.loss, self.deadline, self.notice());
+        // A renewal that is due is admitted at once.
+        while let Some(event) = self.machine.poll_event() {
+            if matches!(event, HoldEvent::RenewalDue { .. }) {
+                self.machine.handle_admission(self.now, TTL_MS, 0);
+            }
+            self.events.push(event);
+        }
         self.loss = self.machine.loss();
         self.deadline = self.machine.deadline();
         self.check_deadline(old_deadline, old_notice);
@@ -167,10 +188,11 @@ impl Watched {
         }
         assert!(self.deadline > old_deadline, "the deadline moved back");
         assert!(self.now < old_notice, "the deadline moved after the old one");
-        let (round, t0) = self.begun.iter().next_back().unwrap();
-        assert_eq!(self.deadline, deadline(*t0, TTL_MS));
-        let yes = &self.ballots[round].yes;
-        assert!(yes.len() >= self.quorum.majority() as usize, "moved by {yes:?} of round {round:?}");
+        let carried = self.begun.iter().any(|(round, &(t0, ttl_ms))| {
+            let yes = self.ballots.get(round).map_or(0, |ballots| ballots.yes.len());
+            self.deadline == deadline(t0, ttl_ms) && yes >= self.quorum.majority() as usize
+        });
+        assert!(carried, "moved by no round that a majority confirmed: {:?}", self.ballots);
     }
 
     fn check_requests(&mut self, old_loss: Option<LossReason>) {
@@ -180,7 +202,12 @@ impl Watched {
                     assert_eq!((ttl_ms, fence), (TTL_MS, Fence::new(TOKEN)));
                     assert_eq!((old_loss, self.loss), (None, None), "a renewal after the end");
                     assert!(self.machine.wants(&request), "asked for and not wanted");
-                    self.begun.entry(request.round).or_insert(self.now);
+                    self.begun.entry(request.round).or_insert((self.now, TTL_MS));
+                }
+                Action::Shadow { ttl_ms } => {
+                    assert_eq!(ttl_ms, 10 * TTL_MS);
+                    assert_eq!((old_loss, self.loss), (None, None), "a shadow after the end");
+                    self.begun.entry(request.round).or_insert((self.now, ttl_ms));
                 }
                 Action::Release => assert!(self.loss.is_some(), "released while held"),
                 other => panic!("{other:?} is not the holder's business"),
@@ -211,15 +238,16 @@ impl Watched {
         match self.loss {
             Some(LossReason::Expired) => assert!(self.now >= self.notice(), "expired too early"),
             Some(LossReason::Taken) => {
-                let (_, ballots) = self.ballots.iter().next_back().unwrap();
-                assert!(ballots.against.len() >= self.quorum.majority() as usize, "taken by {ballots:?}");
+                let majority = self.quorum.majority() as usize;
+                let taken = self.ballots.values().any(|ballots| ballots.against.len() >= majority);
+                assert!(taken, "taken by {:?}", self.ballots);
             }
             _ => {}
         }
     }
 
     fn check_events(&mut self) {
-        while let Some(event) = self.machine.poll_event() {
+        for event in self.events.drain(..) {
             match event {
                 HoldEvent::Lost(reason) => {
                     self.losses_told += 1;
@@ -230,8 +258,10 @@ impl Watched {
                     assert_eq!(self.loss, Some(LossReason::Released));
                 }
                 HoldEvent::Renewed { t0, .. } | HoldEvent::RenewalFailed { t0 } => {
-                    assert!(self.begun.values().any(|&begun| begun == t0));
+                    assert!(self.begun.values().any(|&(begun, _)| begun == t0));
                 }
+                HoldEvent::RenewalDue { urgent_at, .. } => assert!(urgent_at < self.deadline),
+                HoldEvent::ExpiringSoon => {}
             }
         }
         let lost = !matches!(self.loss, None | Some(LossReason::Released));

@@ -4,8 +4,11 @@
 mod attempt;
 mod attempt_orders;
 mod backoff;
+mod clock_watch;
+mod degraded;
 mod hold;
 mod hold_histories;
+mod limiter;
 mod names;
 mod purity;
 mod quorum;
