@@ -1,2 +1,6 @@
 //! The load generator.
+mod measure;
+mod referee;
+mod report;
+
 fn main() {}

@@ -1,0 +1,69 @@
+//! What is known about one grant once it has ended.
+
+use serde::{Deserialize, Serialize};
+
+/// One grant from the call of its acquisition to its last trace.
+///
+/// Two beliefs follow from it, and they are never mixed. The *contract belief* is what the lock promised. The *acting
+/// belief* also holds the things done by a holder that slept through its own deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GrantRecord {
+    /// Unique within the run.
+    pub(crate) grant_id: u64,
+    /// The node that held the lease.
+    pub(crate) node: u32,
+    /// The name that was locked.
+    pub(crate) key: u32,
+    /// The fencing token; `None` for locks that have none.
+    pub(crate) token: Option<u64>,
+    /// When the acquisition was called, waiting and retries included.
+    pub(crate) call_ns: u64,
+    /// When the lease was in the user's hands.
+    pub(crate) granted_ns: u64,
+    /// The holder's final deadline, after all renewals; `None` when it believes until it releases.
+    pub(crate) valid_until_ns: Option<u64>,
+    /// When the holder was told that the lease is over.
+    pub(crate) told_lost_ns: Option<u64>,
+    /// When release was called.
+    pub(crate) release_call_ns: Option<u64>,
+    /// When release returned.
+    pub(crate) release_done_ns: Option<u64>,
+    /// The last protected act; `granted_ns` when there was none.
+    pub(crate) last_act_ns: u64,
+    /// What became of the release.
+    pub(crate) release: ReleaseOutcome,
+    /// The holder was told that the lease is lost while a majority still held it for this holder.
+    pub(crate) lost_false: bool,
+}
+
+/// What became of a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReleaseOutcome {
+    /// Release was never called: the lease was lost, or the run ended first.
+    #[default]
+    NotCalled,
+    /// The lease was the caller's own and is gone, or was over already and nothing was removed.
+    Clean,
+    /// The release removed a lock that belonged to somebody else.
+    Foreign,
+    /// Nobody knows: timeout or broken connection.
+    Unknown,
+}
+
+impl GrantRecord {
+    /// End (exclusive) of the contract belief: deadline, loss notice or release call, whichever comes first.
+    pub(crate) fn contract_end_ns(&self) -> u64 {
+        [self.valid_until_ns, self.told_lost_ns, self.release_call_ns]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// End (exclusive) of the acting belief, which includes the instant of the last act.
+    pub(crate) fn acting_end_ns(&self) -> u64 {
+        self.last_act_ns.max(self.granted_ns).saturating_add(1)
+    }
+}
