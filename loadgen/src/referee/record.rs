@@ -1,12 +1,14 @@
 //! What is known about one grant once it has ended.
 
+use std::ops::{Range, RangeInclusive};
+
 use serde::{Deserialize, Serialize};
 
 /// One grant from the call of its acquisition to its last trace.
 ///
 /// Two beliefs follow from it, and they are never mixed. The *contract belief* is what the lock promised. The *acting
 /// belief* also holds the things done by a holder that slept through its own deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantRecord {
     /// Unique within the run.
@@ -38,7 +40,7 @@ pub(crate) struct GrantRecord {
 }
 
 /// What became of a release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReleaseOutcome {
     /// Release was never called: the lease was lost, or the run ended first.
@@ -53,17 +55,45 @@ pub(crate) enum ReleaseOutcome {
 }
 
 impl GrantRecord {
-    /// End (exclusive) of the contract belief: deadline, loss notice or release call, whichever comes first.
-    pub(crate) fn contract_end_ns(&self) -> u64 {
-        [self.valid_until_ns, self.told_lost_ns, self.release_call_ns]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(u64::MAX)
+    /// From the grant to the deadline, the loss notice or the call of release, whichever comes first; without end
+    /// where none of them came.
+    pub(crate) fn contract_belief(&self) -> Range<u64> {
+        self.granted_ns..self.contract_end_ns().unwrap_or(u64::MAX)
     }
 
-    /// End (exclusive) of the acting belief, which includes the instant of the last act.
-    pub(crate) fn acting_end_ns(&self) -> u64 {
-        self.last_act_ns.max(self.granted_ns).saturating_add(1)
+    /// From the grant to the last act, that instant included.
+    pub(crate) fn acting_belief(&self) -> Range<u64> {
+        self.granted_ns..self.last_act_ns.max(self.granted_ns).saturating_add(1)
     }
+
+    /// From the grant to the end of either belief: the time in which a fault could do harm.
+    pub(crate) fn hold(&self) -> RangeInclusive<u64> {
+        let acting_until_ns = self.last_act_ns.max(self.granted_ns);
+        self.granted_ns..=self.contract_end_ns().unwrap_or(acting_until_ns).max(acting_until_ns)
+    }
+
+    /// How long the holder acted on a lease that was over by its own deadline.
+    pub(crate) fn acted_late_ns(&self) -> Option<u64> {
+        self.last_act_ns.checked_sub(self.valid_until_ns?).filter(|&late_ns| late_ns > 0)
+    }
+
+    fn contract_end_ns(&self) -> Option<u64> {
+        [self.valid_until_ns, self.told_lost_ns, self.release_call_ns].into_iter().flatten().min()
+    }
+}
+
+/// An acquisition that won nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Failure {
+    /// The node that asked.
+    pub(crate) node: u32,
+    /// The name that it asked for.
+    pub(crate) key: u32,
+    /// When the acquisition was called.
+    pub(crate) call_ns: u64,
+    /// When it gave up.
+    pub(crate) end_ns: u64,
+    /// Nobody knows whether a lease was taken.
+    pub(crate) unknown: bool,
 }

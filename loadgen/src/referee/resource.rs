@@ -1,8 +1,12 @@
 //! The protected resource: what the lock is there to protect, once with a fence and once without.
+//!
+//! Both live in the referee's process and take writes in the order of their arrival, so they are linearizable and add
+//! no latency of their own. The unfenced one accepts every write; the fenced one refuses a token smaller than the
+//! largest it has accepted for that name. One run thus tells what went wrong and what fencing would have stopped.
 
 use std::collections::HashMap;
 
-/// One write as it reaches the resource, in the order of its arrival.
+/// One write as it reaches the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Write {
     /// The name whose resource is written.
@@ -13,6 +17,25 @@ pub(crate) struct Write {
     pub(crate) granted_ns: u64,
     /// The grant's fencing token, if its lock has tokens.
     pub(crate) token: Option<u64>,
+    /// How many writes this grant has made before. From the second on a write rests on the one before it, as the
+    /// write of a read-modify-write rests on its read.
+    pub(crate) ordinal: u32,
+}
+
+/// What became of a write. The unfenced resource accepts every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WriteVerdict {
+    /// A grant that was handed out later and has already written: the writer's time is over.
+    pub(crate) superseded_by: Option<u64>,
+    /// What the fenced resource did.
+    pub(crate) fenced: FenceVerdict,
+}
+
+impl WriteVerdict {
+    /// The writer's time is over.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.superseded_by.is_some()
+    }
 }
 
 /// What the fenced resource did with a write.
@@ -26,45 +49,94 @@ pub(crate) enum FenceVerdict {
     NoToken,
 }
 
-/// What became of a write. The unfenced resource accepts every one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WriteVerdict {
-    /// A grant that was handed out later had already written: the writer has been superseded.
-    pub(crate) stale: bool,
-    /// What the fenced resource did.
-    pub(crate) fenced: FenceVerdict,
-}
-
-/// The protected resource of every name.
+/// The protected resource of every name, and what was written to it.
 #[derive(Debug, Default)]
 pub(crate) struct Resource {
     keys: HashMap<u32, KeyState>,
+    tally: WriteTally,
 }
 
 #[derive(Debug, Default)]
 struct KeyState {
-    /// The latest `granted_ns` among the grants that have written.
-    latest_granted_ns: u64,
+    /// Of the grants that have written, the one handed out last: `(granted_ns, grant_id)`.
+    latest: Option<(u64, u64)>,
+    /// Whose write the unfenced resource took last.
+    unfenced_writer: Option<u64>,
+    /// Whose write the fenced resource took last.
+    fenced_writer: Option<u64>,
     /// The largest token that the fenced resource has accepted.
     largest_token: Option<u64>,
+}
+
+/// The writes so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WriteTally {
+    /// All writes.
+    pub(crate) writes: u64,
+    /// Those with a token.
+    pub(crate) with_token: u64,
+    /// Those of superseded holders.
+    pub(crate) stale: u64,
+    /// Stale writes that the fence let pass.
+    pub(crate) stale_past_fence: u64,
+    /// Writes to the unfenced resource that overwrote what their writer had not seen.
+    pub(crate) lost_updates_unfenced: u64,
+    /// The same past the fence.
+    pub(crate) lost_updates_fenced: u64,
 }
 
 impl Resource {
     /// Applies a write to both resources.
     pub(crate) fn write(&mut self, write: &Write) -> WriteVerdict {
         let state = self.keys.entry(write.key).or_default();
-        let stale = write.granted_ns < state.latest_granted_ns;
-        state.latest_granted_ns = state.latest_granted_ns.max(write.granted_ns);
-        let fenced = match write.token {
-            None => FenceVerdict::NoToken,
-            Some(token) if state.largest_token.is_some_and(|largest| token < largest) => {
-                FenceVerdict::Refused
-            }
-            Some(token) => {
-                state.largest_token = Some(token);
-                FenceVerdict::Accepted
-            }
-        };
-        WriteVerdict { stale, fenced }
+        let verdict =
+            WriteVerdict { superseded_by: state.superseder(write), fenced: state.fence(write.token) };
+        self.tally.add(write, verdict, state);
+        state.apply(write, verdict);
+        verdict
+    }
+
+    /// The writes so far.
+    pub(crate) fn tally(&self) -> WriteTally {
+        self.tally
+    }
+}
+
+impl KeyState {
+    fn superseder(&self, write: &Write) -> Option<u64> {
+        let (granted_ns, grant_id) = self.latest?;
+        (granted_ns > write.granted_ns).then_some(grant_id)
+    }
+
+    fn fence(&self, token: Option<u64>) -> FenceVerdict {
+        match (token, self.largest_token) {
+            (None, _) => FenceVerdict::NoToken,
+            (Some(token), Some(largest)) if token < largest => FenceVerdict::Refused,
+            (Some(_), _) => FenceVerdict::Accepted,
+        }
+    }
+
+    fn apply(&mut self, write: &Write, verdict: WriteVerdict) {
+        if !verdict.is_stale() {
+            self.latest = Some((write.granted_ns, write.grant_id));
+        }
+        self.unfenced_writer = Some(write.grant_id);
+        if verdict.fenced == FenceVerdict::Accepted {
+            self.fenced_writer = Some(write.grant_id);
+            self.largest_token = write.token;
+        }
+    }
+}
+
+impl WriteTally {
+    fn add(&mut self, write: &Write, verdict: WriteVerdict, before: &KeyState) {
+        let past_fence = verdict.fenced == FenceVerdict::Accepted;
+        let lost = |last_writer: Option<u64>| write.ordinal > 0 && last_writer != Some(write.grant_id);
+        self.writes += 1;
+        self.with_token += u64::from(write.token.is_some());
+        self.stale += u64::from(verdict.is_stale());
+        self.stale_past_fence += u64::from(verdict.is_stale() && past_fence);
+        self.lost_updates_unfenced += u64::from(lost(before.unfenced_writer));
+        self.lost_updates_fenced += u64::from(past_fence && lost(before.fenced_writer));
     }
 }

@@ -2,21 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::Count;
 use crate::measure::Latency;
-
-/// Some of many, with what the count says about the true rate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Count {
-    /// How many were seen.
-    pub(crate) count: u64,
-    /// Among how many they were looked for.
-    pub(crate) of: u64,
-    /// `count / of`; nothing when `of` is 0.
-    pub(crate) rate: Option<f64>,
-    /// One-sided 95 % upper bound of the true rate; nothing when `of` is 0.
-    pub(crate) upper_95: Option<f64>,
-}
 
 /// The referee's findings. What must be 0 and what is only reported depends on the lock: see
 /// [`Safety::broken_promises`].
@@ -61,4 +48,23 @@ pub(crate) struct Safety {
     pub(crate) unknown_outcomes: Count,
     /// Releases that removed somebody else's lock, of all releases.
     pub(crate) foreign_releases: Count,
+}
+
+impl Safety {
+    /// What a lock that promises exclusion has broken, in sentences; empty when it kept its word.
+    pub(crate) fn broken_promises(&self) -> Vec<String> {
+        let must_be_zero = [
+            (Some(&self.contract_overlaps), "grants while another lease on the name was still valid"),
+            (self.stale_writes_accepted_fenced.as_ref(), "stale writes past the fence"),
+            (self.token_regressions.as_ref(), "tokens smaller than one handed out before"),
+            (self.token_duplicates.as_ref(), "tokens handed out twice"),
+            (Some(&self.foreign_releases), "releases of somebody else's lock"),
+        ];
+        must_be_zero
+            .into_iter()
+            .filter_map(|(count, what)| count.map(|count| (count.count, count.of, what)))
+            .filter(|&(count, _, _)| count > 0)
+            .map(|(count, of, what)| format!("{count} {what} (of {of})"))
+            .collect()
+    }
 }

@@ -1,0 +1,105 @@
+use super::{grant, judge};
+use crate::referee::{FenceVerdict, Referee, Safety, ViolationKind, Write};
+
+fn write(grant_id: u64, granted_ns: u64, token: Option<u64>, ordinal: u32) -> Write {
+    Write { key: 0, grant_id, granted_ns, token, ordinal }
+}
+
+fn safety_of(writes: &[Write]) -> Safety {
+    let mut referee = Referee::new();
+    for write in writes {
+        referee.write(write, 0);
+    }
+    referee.finish().safety
+}
+
+#[test]
+fn a_holder_in_its_time_writes_freely() {
+    let writes = [
+        write(1, 10, Some(5), 0),
+        write(1, 10, Some(5), 1),
+        write(2, 20, Some(6), 0),
+        write(2, 20, Some(6), 1),
+    ];
+    let safety = safety_of(&writes);
+    assert_eq!((safety.stale_writes_attempted.count, safety.stale_writes_attempted.of), (0, 4));
+    assert_eq!(safety.stale_writes_accepted_fenced.unwrap().count, 0);
+    assert_eq!((safety.lost_updates_unfenced.count, safety.lost_updates_fenced.unwrap().count), (0, 0));
+}
+
+#[test]
+fn a_sleeper_overwrites_without_a_fence_and_is_stopped_by_one() {
+    let mut referee = Referee::new();
+    for fresh in [write(1, 10, Some(5), 0), write(2, 20, Some(6), 0)] {
+        let verdict = referee.write(&fresh, 30);
+        assert_eq!((verdict.superseded_by, verdict.fenced), (None, FenceVerdict::Accepted));
+    }
+    let verdict = referee.write(&write(1, 10, Some(5), 1), 40);
+    assert_eq!((verdict.superseded_by, verdict.fenced), (Some(2), FenceVerdict::Refused));
+    assert!(verdict.is_stale());
+    let findings = referee.finish();
+    assert_eq!(findings.safety.stale_writes_attempted.count, 1);
+    assert_eq!(findings.safety.stale_writes_accepted_unfenced.count, 1);
+    assert_eq!(findings.safety.stale_writes_accepted_fenced.clone().unwrap().count, 0);
+    assert_eq!(findings.safety.lost_updates_unfenced.count, 1, "the write of 2 is gone and 1 never saw it");
+    assert_eq!(findings.safety.lost_updates_fenced.clone().unwrap().count, 0);
+    assert!(findings.safety.broken_promises().is_empty());
+    let hazard = findings.violations.violations.first().unwrap();
+    assert_eq!((hazard.kind, hazard.at_ns, hazard.other_grant_id), (ViolationKind::StaleWrite, 40, Some(2)));
+}
+
+#[test]
+fn a_fence_that_cannot_tell_two_grants_apart_has_a_hole() {
+    let findings = {
+        let mut referee = Referee::new();
+        for same_token in [write(1, 10, Some(5), 0), write(2, 20, Some(5), 0), write(1, 10, Some(5), 1)] {
+            referee.write(&same_token, 0);
+        }
+        referee.finish()
+    };
+    let past_fence = findings.safety.stale_writes_accepted_fenced.clone().unwrap();
+    assert_eq!((past_fence.count, past_fence.of), (1, 3));
+    assert_eq!(findings.safety.lost_updates_fenced.clone().unwrap().count, 1);
+    assert_eq!(findings.safety.broken_promises(), ["1 stale writes past the fence (of 3)"]);
+    assert_eq!(findings.violations.seen.get(&ViolationKind::StaleWritePastFence), Some(&1));
+}
+
+#[test]
+fn tokens_against_real_time_are_a_hole_too() {
+    // The later grant has the smaller token: the fence refuses the wrong one.
+    let safety = safety_of(&[write(1, 10, Some(6), 0), write(2, 20, Some(5), 0), write(1, 10, Some(6), 1)]);
+    assert_eq!(safety.stale_writes_accepted_fenced.unwrap().count, 1);
+}
+
+#[test]
+fn without_tokens_there_is_no_fence() {
+    let safety = safety_of(&[write(1, 10, None, 0), write(2, 20, None, 0), write(1, 10, None, 1)]);
+    assert_eq!(safety.stale_writes_accepted_unfenced.count, 1);
+    assert_eq!((safety.stale_writes_accepted_fenced, safety.lost_updates_fenced), (None, None));
+}
+
+#[test]
+fn a_first_write_after_a_later_grant_is_stale_but_loses_nothing() {
+    let safety = safety_of(&[write(2, 20, Some(6), 0), write(1, 10, Some(5), 0)]);
+    assert_eq!((safety.stale_writes_attempted.count, safety.lost_updates_unfenced.count), (1, 0));
+}
+
+#[test]
+fn names_have_resources_of_their_own() {
+    let elsewhere = Write { key: 1, ..write(1, 10, Some(5), 1) };
+    let safety = safety_of(&[write(2, 20, Some(6), 0), elsewhere]);
+    assert_eq!(safety.stale_writes_attempted.count, 0);
+}
+
+#[test]
+fn the_lifeline_of_a_stale_write_gets_both_grants() {
+    let mut referee = Referee::new();
+    referee.write(&write(2, 20, None, 0), 25);
+    referee.write(&write(1, 10, None, 0), 30);
+    for record in [grant(2, 20), grant(1, 10), grant(3, 40)] {
+        referee.grant(record).unwrap();
+    }
+    let grants = referee.finish().violations.grants;
+    assert!(grants.contains_key(&1) && grants.contains_key(&2));
+    assert!(judge(&[]).violations.grants.is_empty());
+}
