@@ -1,8 +1,36 @@
-//! What a run leaves behind: the files of its results folder, its summary, and comparisons.
+//! What a run leaves behind.
+//!
+//! # Layout
+//!
+//! - `run_json`, `read`: the run as one value, written and read back.
+//! - `hgrm`, `hlog`: histograms in the formats that existing plotters read.
+//! - `save`, `folder`: the results folder, whole or not at all.
+//! - `environment`: where and with what a run was made.
+//! - `verdict`: whether its figures may be used, and the exit status.
+//! - `summary`, `compare`, `table`: runs on a terminal, alone and side by side.
 #![allow(dead_code, unused_imports, reason = "the run engine that uses these is not merged yet")]
 
+mod compare;
+mod environment;
+mod folder;
+mod hgrm;
+mod hlog;
+mod read;
 mod run_json;
+mod save;
+mod summary;
+mod table;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
+pub(crate) use compare::{CompareError, compare, side_by_side};
+pub(crate) use environment::shareable_command;
+pub(crate) use folder::{FolderError, check_writable, rfc3339};
+pub(crate) use read::{ReadError, read_run};
 pub(crate) use run_json::{
     Contention, Environment, LatencyTable, Parameters, Pause, Renewals, Run, SCHEMA, Server, Usage,
 };
+pub(crate) use save::{SaveError, save};
+pub(crate) use summary::summary;
+pub(crate) use verdict::{Exit, Punctuality};

@@ -1,0 +1,181 @@
+//! One run on a terminal.
+
+use std::fmt::Write as _;
+
+use super::run_json::{Parameters, Run};
+use super::table::{NOTHING, decimal, length, ms, per_second, percent, row, table, whole};
+use crate::measure::Latency;
+use crate::referee::Count;
+
+/// All that a person needs to see of a run; `promises_safety` tells whether its lock answers for the referee's
+/// findings.
+pub(crate) fn summary(run: &Run, promises_safety: bool) -> String {
+    let blocks = [
+        workload(run),
+        outcome(run),
+        latencies(run),
+        contention(run),
+        safety(run),
+        verdict(run, promises_safety),
+    ];
+    blocks.join("\n")
+}
+
+/// What was asked of the lock, in one line.
+pub(crate) fn workload(run: &Run) -> String {
+    let Parameters { rate_per_s, duration_ms, keys, skew, arrivals, hold_us, ttl_ms, pauses, .. } =
+        &run.parameters;
+    let lengths = || pauses.iter().map(|pause| pause.length_ms);
+    let paused = match (pauses.len(), lengths().min(), lengths().max()) {
+        (count, Some(shortest), Some(longest)) if shortest == longest => {
+            format!("{count} node pauses of {}", length(longest))
+        }
+        (count, Some(shortest), Some(longest)) => {
+            format!("{count} node pauses of {} to {}", length(shortest), length(longest))
+        }
+        _ => "no pauses".to_owned(),
+    };
+    format!(
+        "{}: {} nodes, {} names ({skew}), {} {arrivals} for {}, held for {} ms, TTL {}, {paused}, seed {}\n",
+        run.scenario,
+        run.nodes,
+        whole(u64::from(*keys)),
+        per_second(*rate_per_s),
+        length(*duration_ms),
+        ms(Some(*hold_us as f64)),
+        length(*ttl_ms),
+        run.seed,
+    )
+}
+
+fn outcome(run: &Run) -> String {
+    let failures: Vec<_> = run
+        .failed
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(why, count)| format!("{} {why}", whole(*count)))
+        .collect();
+    let failures =
+        if failures.is_empty() { String::new() } else { format!("; not granted: {}", failures.join(", ")) };
+    let late = match run.late_by_fault {
+        0 => String::new(),
+        late => format!("; {} came due while a fault held their node", whole(late)),
+    };
+    format!(
+        "{} lock: {} of {} acquisitions granted, {} of {} offered{failures}{late}\n",
+        run.lock,
+        whole(run.granted),
+        whole(run.attempted),
+        per_second(run.achieved_per_s),
+        per_second(run.offered_per_s),
+    )
+}
+
+fn latencies(run: &Run) -> String {
+    let phases = &run.latency_us;
+    let rows = [
+        ("due to sent", &phases.due_to_sent),
+        ("acquire", &phases.acquire),
+        ("one attempt", &phases.attempt),
+        ("hold", &phases.hold),
+        ("renew", &phases.renew),
+        ("release", &phases.release),
+        ("loss notice", &phases.loss_notice),
+        ("hand-over", &run.contention.handoff_us),
+        ("late act", &run.safety.late_notice_us),
+    ];
+    let mut table = table(["latency in ms", "p50", "p90", "p99", "p99.9", "max", "count"]);
+    for (name, Latency { p50, p90, p99, p999, max, count }) in rows {
+        if *count > 0 {
+            table.add_row(row([
+                name.to_owned(),
+                ms(*p50),
+                ms(*p90),
+                ms(*p99),
+                ms(*p999),
+                ms(*max),
+                whole(*count),
+            ]));
+        }
+    }
+    format!("{table}\n")
+}
+
+fn contention(run: &Run) -> String {
+    let contention = &run.contention;
+    let number = |number: Option<f64>| number.map_or_else(|| NOTHING.to_owned(), decimal);
+    let mut text = format!(
+        "contention: {} retries per grant, at most {} at once for one name, fairness {}\n",
+        number(contention.retries_per_grant),
+        whole(contention.waiting_max),
+        number(contention.jain_fairness),
+    );
+    let renewals = &run.renewals;
+    if renewals.attempted > 0 {
+        // Writing to a string cannot fail.
+        let _infallible = writeln!(
+            text,
+            "renewals: {} of {} succeeded ({}), least slack {} ms",
+            whole(renewals.succeeded),
+            whole(renewals.attempted),
+            percent(renewals.success_rate),
+            ms(renewals.slack_us.min),
+        );
+    }
+    text
+}
+
+fn safety(run: &Run) -> String {
+    let safety = &run.safety;
+    let rows: [(&str, Option<&Count>); 13] = [
+        ("grants exposed to a fault", Some(&safety.exposure)),
+        ("contract overlaps", Some(&safety.contract_overlaps)),
+        ("double acquisitions (acting overlaps)", Some(&safety.double_acquisition_rate)),
+        ("stale writes attempted", Some(&safety.stale_writes_attempted)),
+        ("stale writes accepted without a fence", Some(&safety.stale_writes_accepted_unfenced)),
+        ("stale writes accepted past the fence", safety.stale_writes_accepted_fenced.as_ref()),
+        ("lost updates without a fence", Some(&safety.lost_updates_unfenced)),
+        ("lost updates past the fence", safety.lost_updates_fenced.as_ref()),
+        ("token regressions", safety.token_regressions.as_ref()),
+        ("token duplicates", safety.token_duplicates.as_ref()),
+        ("false losses", Some(&safety.lost_false)),
+        ("unknown outcomes", Some(&safety.unknown_outcomes)),
+        ("foreign releases", Some(&safety.foreign_releases)),
+    ];
+    let mut table = table(["safety", "seen", "of", "rate", "95 % bound"]);
+    for (name, count) in rows {
+        let cells = match count {
+            Some(Count { count, of, rate, upper_95 }) => {
+                [whole(*count), whole(*of), percent(*rate), percent(*upper_95)]
+            }
+            None => ["no tokens".to_owned(), NOTHING.to_owned(), NOTHING.to_owned(), NOTHING.to_owned()],
+        };
+        let [seen, of, rate, bound] = cells;
+        table.add_row(row([name.to_owned(), seen, of, rate, bound]));
+    }
+    format!("{table}\n")
+}
+
+fn verdict(run: &Run, promises_safety: bool) -> String {
+    let mut lines = Vec::new();
+    if promises_safety {
+        let broken = run.safety.broken_promises();
+        lines.extend(broken.iter().map(|promise| format!("PROMISE BROKEN: {promise}")));
+        if broken.is_empty() {
+            lines.push("promises kept".to_owned());
+        }
+    } else {
+        lines.push(format!("the {} lock promises no exclusion; the referee only reports", run.lock));
+    }
+    lines.extend(run.invalid_because.iter().map(|reason| format!("INVALID: {reason}")));
+    if !run.complete {
+        lines.push("INCOMPLETE: the run was interrupted; the figures stand for what was done".to_owned());
+    }
+    lines.push(format!(
+        "used: {} s of processor time and {} MiB by the nodes, {} s by the servers",
+        decimal(run.usage.client_cpu_s),
+        decimal(run.usage.client_rss_mib),
+        run.usage.server_cpu_s.map_or_else(|| NOTHING.to_owned(), decimal),
+    ));
+    lines.join("\n") + "\n"
+}
