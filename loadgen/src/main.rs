@@ -1,6 +1,65 @@
-//! The load generator.
+//! Drives distributed locks at a steady rate, stops nodes on purpose, and judges what the locks let happen.
+//!
+//! # Layout
+//!
+//! - `cli`: the command line. `demo`, `compare`, `trio_command`: commands beside `run`.
+//! - `run`: one run, from its plan to its folder. `locks`: what can be driven.
+//! - `referee`: judges. `measure`: histograms. `report`: what a run leaves behind, and comparisons.
+//! - `clock`: the one clock that all of it reads.
+
+mod cli;
+mod clock;
+mod compare;
+mod demo;
+mod locks;
 mod measure;
 mod referee;
 mod report;
+mod run;
+mod trio_command;
 
-fn main() {}
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use cli::{Cli, Command};
+use report::Exit;
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => execute(&cli.command),
+        Err(error) => usage(&error),
+    };
+    exit.into()
+}
+
+fn execute(command: &Command) -> Exit {
+    match command {
+        Command::Run(args) => run::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Compare(args) => compare::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Demo(args) => demo::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Trio(command) => {
+            trio_command::run(command).unwrap_or_else(|error| failed(&error, Exit::Usage))
+        }
+        Command::Worker => {
+            run::worker::main().map_or_else(|error| failed(&error, Exit::Usage), |()| Exit::Fine)
+        }
+    }
+}
+
+fn failed(error: &dyn Display, exit: Exit) -> Exit {
+    eprintln!("loadgen: {error}");
+    exit
+}
+
+/// Help is no error, and wrong usage is 1 here and not clap's 2, which means a missed threshold.
+fn usage(error: &clap::Error) -> Exit {
+    // A closed pipe is nobody's mistake.
+    error.print().unwrap_or_default();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Fine,
+        _ => Exit::Usage,
+    }
+}

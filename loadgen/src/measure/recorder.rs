@@ -1,7 +1,5 @@
 //! Records in one worker, second by second.
 
-use std::time::Duration;
-
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
@@ -62,11 +60,6 @@ impl Recorder {
             self.second = second;
         }
         self.phases.record(phase, length_ns);
-    }
-
-    /// The same for times as the standard library has them.
-    pub(crate) fn record_duration(&mut self, phase: Phase, at_ns: u64, length: Duration) {
-        self.record(phase, at_ns, u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Takes the seconds that are over. They hold some 150 KiB a phase, so they should be taken every few seconds.

@@ -12,7 +12,6 @@
 //! - `exposure`, `contention`: how much a run could have shown.
 //! - `safety`, `violations`: the findings, as numbers and as lifelines.
 //! - `watermark`: how far the stream of records may be judged.
-#![allow(dead_code, unused_imports, reason = "the run engine that uses these is not merged yet")]
 
 mod contention;
 mod count;
@@ -32,7 +31,7 @@ pub(crate) use count::Count;
 pub(crate) use exposure::FaultId;
 pub(crate) use judge::{Findings, LateRecord, Referee};
 pub(crate) use record::{Failure, GrantRecord, ReleaseOutcome};
-pub(crate) use resource::{FenceVerdict, Write, WriteVerdict};
+pub(crate) use resource::Write;
 pub(crate) use safety::Safety;
-pub(crate) use violations::{Violation, ViolationKind, Violations};
+pub(crate) use violations::Violations;
 pub(crate) use watermark::Watermarks;

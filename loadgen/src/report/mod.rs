@@ -8,7 +8,6 @@
 //! - `environment`: where and with what a run was made.
 //! - `verdict`: whether its figures may be used, and the exit status.
 //! - `summary`, `compare`, `table`: runs on a terminal, alone and side by side.
-#![allow(dead_code, unused_imports, reason = "the run engine that uses these is not merged yet")]
 
 mod compare;
 mod environment;

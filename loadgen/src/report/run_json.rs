@@ -88,6 +88,8 @@ pub(crate) struct Parameters {
     pub(crate) ttl_ms: u64,
     /// The pauses of nodes, as planned.
     pub(crate) pauses: Vec<Pause>,
+    /// Whether a pause stops a thread of this program instead of a process, as it must where endpoints are in memory.
+    pub(crate) pauses_simulated: bool,
 }
 
 /// A planned pause of one node.

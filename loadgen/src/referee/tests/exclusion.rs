@@ -1,5 +1,6 @@
 use super::{grant, held, judge};
-use crate::referee::{GrantRecord, Violation, ViolationKind};
+use crate::referee::GrantRecord;
+use crate::referee::violations::{Violation, ViolationKind};
 
 /// Valid for 10 ns, acted upon until 30.
 fn sleeper() -> GrantRecord {

@@ -1,7 +1,8 @@
 //! What surrounds the counts: exposure, unknown outcomes, limits of what is kept, and contention.
 
 use super::{grant, held, judge};
-use crate::referee::{Failure, GrantRecord, LateRecord, Referee, ReleaseOutcome, ViolationKind, Watermarks};
+use crate::referee::violations::ViolationKind;
+use crate::referee::{Failure, GrantRecord, LateRecord, Referee, ReleaseOutcome, Watermarks};
 
 fn failure(node: u32, call_ns: u64, end_ns: u64) -> Failure {
     Failure { node, key: 0, call_ns, end_ns, unknown: false }

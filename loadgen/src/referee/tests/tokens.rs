@@ -1,5 +1,6 @@
 use super::{grant, judge};
-use crate::referee::{GrantRecord, Referee, ViolationKind};
+use crate::referee::violations::ViolationKind;
+use crate::referee::{GrantRecord, Referee};
 
 fn tokened(grant_id: u32, call_ns: u64, granted_ns: u64, token: u64) -> GrantRecord {
     GrantRecord {

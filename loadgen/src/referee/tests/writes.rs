@@ -1,5 +1,7 @@
 use super::{grant, judge};
-use crate::referee::{FenceVerdict, Referee, Safety, ViolationKind, Write};
+use crate::referee::resource::FenceVerdict;
+use crate::referee::violations::ViolationKind;
+use crate::referee::{Referee, Safety, Write};
 
 fn write(grant_id: u64, granted_ns: u64, token: Option<u64>, ordinal: u32) -> Write {
     Write { key: 0, grant_id, granted_ns, token, ordinal }

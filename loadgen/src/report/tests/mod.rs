@@ -103,6 +103,7 @@ fn run() -> Run {
                 Pause { node: 3, at_ms: 4_000, length_ms: 6_500 },
                 Pause { node: 9, at_ms: 12_000, length_ms: 7_000 },
             ],
+            pauses_simulated: false,
         },
         environment: Environment {
             commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),

@@ -1,0 +1,227 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::run::plan::{Arrivals, LockKind, Skew};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  fine
+  1  wrong usage or environment
+  2  a latency or rate threshold was missed
+  3  safety was violated by a lock that promises it
+  4  the run is invalid: the schedule was not kept, or it was interrupted before its end";
+
+/// Drives distributed locks at a steady rate, stops nodes on purpose, and judges what the locks let happen
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, after_help = EXIT_STATUS, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Drive one lock and write what it did into a folder
+    Run(Box<RunArgs>),
+    /// Put runs side by side, with a verdict in words
+    Compare(CompareArgs),
+    /// The quorum lock and the naive lock under the same load and the same pauses, side by side
+    Demo(DemoArgs),
+    /// Three local servers for other programs, or the admission of a new set
+    #[command(subcommand)]
+    Trio(TrioCommand),
+    /// A part of a run's nodes; started by `run`
+    #[command(hide = true)]
+    Worker,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct RunArgs {
+    /// Which lock to drive
+    #[arg(long, value_enum, default_value_t = LockKind::Quorum)]
+    pub(crate) lock: LockKind,
+    /// Nodes, each with its own client and connections
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) nodes: u32,
+    /// Acquisitions due per second, over all nodes
+    #[arg(long, value_name = "PER_S", default_value_t = 2_000.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Length of the measured part
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Load before the measured part
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub(crate) warm_up: Duration,
+    /// Load after the measured part
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) cool_down: Duration,
+    /// How many names there are to lock
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) keys: u32,
+    /// How popular they are: uniform, zipf:S (rank to the power of -S), or hot:SHARE (one key takes that share)
+    #[arg(long, value_name = "LAW", default_value = "uniform")]
+    pub(crate) skew: Skew,
+    /// How long a lease is held, between two writes to the protected resource
+    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = duration)]
+    pub(crate) hold: Duration,
+    /// TTL of the leases
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) ttl: Duration,
+    /// How long an acquisition waits for a lock that is held
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub(crate) wait: Duration,
+    /// How arrivals are spread
+    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
+    pub(crate) arrivals: Arrivals,
+    /// What every random choice is drawn from: the same seed gives the same arrivals, keys and pauses to every lock
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) servers: ServerArgs,
+    #[command(flatten)]
+    pub(crate) pauses: PauseArgs,
+    /// The folder that gets a folder for this run
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
+    /// Exit with 2 if the 99th percentile of acquisitions, counted from their due times, is over this
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) max_p99: Option<Duration>,
+    /// Print run.json to standard output, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ServerArgs {
+    /// Servers that run already, as redis://[user[:password]@]host[:port]; setnx uses the first one only
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub(crate) endpoints: Vec<String>,
+    /// Start three servers on free ports, and end them with the run (the default)
+    #[arg(long)]
+    pub(crate) spawn: bool,
+    /// Endpoints in this program's memory: nothing to install, and every node in this process
+    #[arg(long)]
+    pub(crate) memory: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// Stop this many of the nodes now and then, as a garbage collector would; each becomes a process of its own
+    #[arg(long, value_name = "N", requires_all = ["pause_every", "pause_for"], value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) pause_nodes: Option<u32>,
+    /// From the start of one pause of a node to the start of its next
+    #[arg(long, value_name = "TIME", requires = "pause_nodes", value_parser = duration)]
+    pub(crate) pause_every: Option<Duration>,
+    /// How long each pause lasts
+    #[arg(long, value_name = "TIME", requires = "pause_nodes", value_parser = duration)]
+    pub(crate) pause_for: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The folder of a run
+    pub(crate) a: PathBuf,
+    /// The folder of another, which is set against it
+    pub(crate) b: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// What every random choice is drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The folder that gets a folder for each run
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
+    /// Endpoints in this program's memory: nothing to install
+    #[arg(long)]
+    pub(crate) memory: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrioCommand {
+    /// Start three servers that run on after this command, and print their URLs
+    Up {
+        /// The first of three ports in a row; free ones if not given
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
+    },
+    /// End them
+    Down,
+    /// Say whether they run
+    Status,
+    /// Admit servers to a set of endpoints
+    Admit(AdmitArgs),
+    /// The process in the background that owns the servers; started by `up`
+    #[command(hide = true)]
+    Keep {
+        /// See `up`
+        #[arg(long)]
+        port: Option<u16>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdmitArgs {
+    /// Your word that the servers are brand-new and have lost nothing: they may vote at once, without quarantine
+    #[arg(long, required = true)]
+    pub(crate) fresh: bool,
+    /// The servers; those of `trio up` if not given
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub(crate) endpoints: Vec<String>,
+}
+
+/// `30s`, `2ms`, `1m30s`, `500us`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = "expected a time such as 30s, 2ms or 1m30s";
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| expected.to_owned())?;
+    Duration::try_from(signed).map_err(|_| format!("{expected}, not a negative one"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number of acquisitions per second".to_owned())?;
+    if (0.1..=1_000_000.0).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("expected 0.1 to 1000000 a second".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units_and_no_sign() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("2ms"), Ok(Duration::from_millis(2)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        for wrong in ["30", "-1s", "soon", ""] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pauses_are_given_whole_or_not_at_all() {
+        let parse = |args: &str| Cli::try_parse_from(args.split(' '));
+        assert!(parse("loadgen run --pause-nodes 3").is_err());
+        assert!(parse("loadgen run --pause-every 3s").is_err());
+        assert!(parse("loadgen run --pause-nodes 3 --pause-every 3s --pause-for 1s").is_ok());
+        assert!(parse("loadgen run --spawn --memory").is_err());
+    }
+}

@@ -1,0 +1,292 @@
+//! Leads a run: musters the workers, stops and resumes them by plan, hears and judges what they report.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{SinkExt, StreamExt};
+use leasehold::memory::MemoryEndpoints;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use crate::clock::{duration_ns, now_ns};
+use crate::referee::Findings;
+use crate::run::archive::ArchiveError;
+use crate::run::calibration;
+use crate::run::court::{Court, Measured};
+use crate::run::crew::{Crew, Worker};
+use crate::run::faults::{self, FaultLog};
+use crate::run::interrupt::Interrupts;
+use crate::run::link::{Frames, Noise, Order, Report, decode, encode, frames, receive, send};
+use crate::run::live::Live;
+use crate::run::plan::Plan;
+
+/// From the order to begin until the first arrival: long enough for every worker to get ready.
+const LEAD: Duration = Duration::from_millis(200);
+/// Connecting forty nodes to servers that are down must not take for ever.
+const MUSTER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Beyond the time that a last acquisition may take.
+const GRACE: Duration = Duration::from_secs(5);
+/// Reports taken from one worker before another has its turn, and confirmations sent together.
+const AT_ONCE: usize = 64;
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// A node has no way to its lock.
+    #[error("a node could not be connected: {0}")]
+    Connect(String),
+    /// The workers said nothing.
+    #[error("the nodes were not connected within {} s", MUSTER_TIMEOUT.as_secs())]
+    Silence,
+    /// Processes or sockets could not be had.
+    #[error("the nodes could not be started: {0}")]
+    Io(#[from] io::Error),
+    /// What was measured cannot be put together.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Somebody pressed ctrl-C before there was anything to write down.
+    #[error("interrupted before the first acquisition; nothing was written")]
+    Interrupted,
+}
+
+/// What is known when a run is over.
+pub(crate) struct Conclusion {
+    pub(crate) start_ns: u64,
+    pub(crate) findings: Findings,
+    pub(crate) measured: Measured,
+    pub(crate) faults: FaultLog,
+    /// When it was interrupted, from its start; nothing if it was played to its end.
+    pub(crate) stopped_ns: Option<u64>,
+}
+
+/// Plays a plan from the first worker to the last.
+pub(crate) async fn conduct(
+    plan: &Arc<Plan>,
+    memory: Option<&MemoryEndpoints>,
+    interrupts: &mut Interrupts,
+) -> Result<Conclusion, StartError> {
+    let (crew, links) = Crew::muster(plan, memory)?;
+    let mut links = links.into_iter().map(frames).collect::<io::Result<Vec<_>>>()?;
+    let noise = tokio::select! {
+        noise = timeout(MUSTER_TIMEOUT, prepare(plan, &crew, &mut links)) => noise.map_err(|_| StartError::Silence)??,
+        () = interrupts.next() => return Err(StartError::Interrupted),
+    };
+    eprintln!("noise floor   {noise}");
+    let start_ns = now_ns() + duration_ns(LEAD);
+    let spin_ns = duration_ns(calibration::spin(noise.oversleep_p90_ns));
+    for link in &mut links {
+        send(link, &Order::Begin { start_ns, spin_ns }).await?;
+    }
+    Performance::new(Arc::clone(plan), crew, start_ns)?.play(links, interrupts).await
+}
+
+/// Gives the workers their nodes, waits until all are connected, and has one of them measure the noise.
+async fn prepare(plan: &Plan, crew: &Crew, links: &mut [Frames]) -> Result<Noise, StartError> {
+    for (link, worker) in links.iter_mut().zip(&crew.workers) {
+        let (nodes, paused) = (worker.nodes.clone(), worker.paused);
+        send(link, &Order::Assign { plan: Box::new(plan.clone()), nodes, paused }).await?;
+    }
+    for link in links.iter_mut() {
+        match receive(link).await? {
+            Some(Report::Ready) => {}
+            Some(Report::Failed(reason)) => return Err(StartError::Connect(reason)),
+            _ => return Err(StartError::Connect("its process ended".to_owned())),
+        }
+    }
+    let crowd = links.last_mut().ok_or(StartError::Silence)?;
+    send(crowd, &Order::Calibrate).await?;
+    match receive(crowd).await? {
+        Some(Report::Noise(noise)) => Ok(noise),
+        _ => Err(StartError::Connect("its process ended while it measured the noise".to_owned())),
+    }
+}
+
+/// A run that has begun.
+struct Performance {
+    plan: Arc<Plan>,
+    crew: Crew,
+    start_ns: u64,
+    court: RefCell<Court>,
+    faults: RefCell<FaultLog>,
+}
+
+impl Performance {
+    fn new(plan: Arc<Plan>, crew: Crew, start_ns: u64) -> io::Result<Self> {
+        let court = RefCell::new(Court::open(Arc::clone(&plan), crew.workers.len(), start_ns)?);
+        Ok(Self { plan, crew, start_ns, court, faults: RefCell::default() })
+    }
+
+    async fn play(self, links: Vec<Frames>, interrupts: &mut Interrupts) -> Result<Conclusion, StartError> {
+        let (orders, conversations): (Vec<_>, FuturesUnordered<_>) = links
+            .into_iter()
+            .enumerate()
+            .map(|(worker, link)| {
+                let (order, orders) = mpsc::channel(1);
+                (order, self.converse(worker, link, orders))
+            })
+            .unzip();
+        let stopped_ns = self.accompany(conversations, &orders, interrupts).await;
+        drop(orders);
+        let Self { crew, start_ns, court, faults, .. } = self;
+        drop(crew);
+        let (findings, measured) = court.into_inner().close()?;
+        Ok(Conclusion { start_ns, findings, measured, faults: faults.into_inner(), stopped_ns })
+    }
+
+    /// Until every worker has finished, or somebody does not want to wait for that: when that was.
+    async fn accompany(
+        &self,
+        mut conversations: FuturesUnordered<impl Future<Output = ()>>,
+        orders: &[mpsc::Sender<Order>],
+        interrupts: &mut Interrupts,
+    ) -> Option<u64> {
+        let finished = async { while conversations.next().await.is_some() {} };
+        let patience = Duration::from_nanos(self.plan.length_ns()) + LEAD + self.last_one();
+        let mut finished = std::pin::pin!(finished);
+        let mut company = std::pin::pin!(async { futures::join!(self.inflict(), self.show()) });
+        let interrupted = tokio::select! {
+            () = &mut finished => return None,
+            _ = &mut company => false,
+            () = sleep(patience) => false,
+            () = interrupts.next() => true,
+        };
+        let stopped_ns = interrupted.then(|| now_ns().saturating_sub(self.start_ns));
+        self.resume_all();
+        if interrupted {
+            eprintln!(
+                "interrupted: ending the nodes and writing what was measured; once more to stop waiting"
+            );
+            for order in orders {
+                // A worker that has left needs no order.
+                order.try_send(Order::Stop).unwrap_or_default();
+            }
+        }
+        tokio::select! {
+            () = &mut finished => {}
+            () = interrupts.next() => {}
+            () = sleep(self.last_one()) => {
+                self.court.borrow_mut().trouble("some workers did not finish in time and were ended".to_owned());
+            }
+        }
+        stopped_ns
+    }
+
+    /// The longest that an acquisition may take from its arrival to its release, with time to report it.
+    fn last_one(&self) -> Duration {
+        self.plan.wait + self.plan.hold + GRACE
+    }
+
+    /// Hears one worker until it leaves.
+    async fn converse(&self, worker: usize, link: Frames, orders: mpsc::Receiver<Order>) {
+        let outcome = self.hear(worker, link, orders).await;
+        let mut court = self.court.borrow_mut();
+        court.left(worker);
+        let nodes = self.crew.workers.get(worker).map(|worker| &worker.nodes);
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => court.trouble(format!("the worker of nodes {nodes:?} ended before the run did")),
+            Err(error) => court.trouble(format!("the link to the worker of nodes {nodes:?} broke: {error}")),
+        }
+    }
+
+    /// True when the worker said goodbye.
+    async fn hear(&self, worker: usize, link: Frames, mut orders: mpsc::Receiver<Order>) -> io::Result<bool> {
+        let (mut sink, stream) = link.split();
+        let mut batches = stream.ready_chunks(AT_ONCE);
+        let mut done = false;
+        let lone = self.crew.workers.get(worker).filter(|worker| worker.paused);
+        let node = lone.and_then(|worker| worker.nodes.first().copied());
+        loop {
+            tokio::select! {
+                batch = batches.next() => {
+                    let Some(batch) = batch else { return Ok(done) };
+                    for frame in batch {
+                        let report: Report = decode(&frame?)?;
+                        done |= matches!(report, Report::Done(_));
+                        let answer = self.court.borrow_mut().hear(worker, node, report)?;
+                        if let Some(answer) = answer {
+                            sink.feed(encode(&answer)?).await?;
+                        }
+                    }
+                    if !done {
+                        sink.flush().await?;
+                    }
+                }
+                Some(order) = orders.recv() => sink.send(encode(&order)?).await?,
+            }
+        }
+    }
+
+    /// Stops and resumes nodes by plan, and writes down when it really happened.
+    async fn inflict(&self) {
+        for event in faults::events(&self.plan) {
+            sleep(crate::clock::time_until(self.start_ns.saturating_add(event.at_ns))).await;
+            let Some(worker) = self.alone(event.pause.node) else { continue };
+            let outcome = if event.begins { self.pause(worker, &event) } else { self.resume(worker, &event) };
+            if let Err(error) = outcome {
+                let node = event.pause.node;
+                let reason = format!("node {node} could not be stopped or resumed as planned: {error}");
+                self.court.borrow_mut().trouble(reason);
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    fn alone(&self, node: u32) -> Option<&Worker> {
+        self.crew.workers.iter().find(|worker| worker.paused && worker.nodes == [node])
+    }
+
+    fn pause(&self, worker: &Worker, event: &faults::Event) -> io::Result<()> {
+        // Stamped before it begins and after it ends: a fault is never longer than it is said to be.
+        let at_ns = now_ns();
+        self.court.borrow_mut().pause_begins(event.pause.node, at_ns);
+        self.faults.borrow_mut().begun(event.pause, at_ns.saturating_sub(self.start_ns));
+        worker.pause()
+    }
+
+    fn resume(&self, worker: &Worker, event: &faults::Event) -> io::Result<()> {
+        let outcome = worker.resume();
+        let at_ns = now_ns();
+        self.court.borrow_mut().pause_ends(event.pause.node, at_ns);
+        self.faults.borrow_mut().ended(event.pause.node, at_ns.saturating_sub(self.start_ns));
+        outcome
+    }
+
+    fn resume_all(&self) {
+        for pause in self.faults.borrow().active() {
+            if let Some(worker) = self.alone(pause.node) {
+                // One that has ended meanwhile cannot be resumed and need not be.
+                worker.resume().unwrap_or_default();
+            }
+            self.court.borrow_mut().pause_ends(pause.node, now_ns());
+        }
+        let at_ns = now_ns().saturating_sub(self.start_ns);
+        self.faults.borrow_mut().end_all(at_ns);
+    }
+
+    /// Shows how it goes.
+    async fn show(&self) {
+        let mut live = Live::new(&self.plan, self.start_ns);
+        loop {
+            sleep(live.period()).await;
+            live.show(&self.court.borrow());
+        }
+    }
+}
+
+impl std::fmt::Display for Noise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let us = |ns: u64| ns / 1_000;
+        write!(
+            f,
+            "sleep is late by p50 {} us, p99 {} us; a null acquire takes p50 {} us, p99 {} us",
+            us(self.oversleep_p50_ns),
+            us(self.oversleep_p99_ns),
+            us(self.null_p50_ns),
+            us(self.null_p99_ns),
+        )
+    }
+}

@@ -1,0 +1,276 @@
+//! What the coordinator has heard: the referee, the histograms and the counts of a run under way.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+
+use crate::clock::now_ns;
+use crate::locks::Failure;
+use crate::measure::{Phase, Recorder, Timeline};
+use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, Watermarks, Write};
+use crate::run::archive::{Archive, ArchiveError, Glance};
+use crate::run::link::{Closing, Order, Progress, Refusal, Report, WriteRequest};
+use crate::run::plan::Plan;
+
+/// Takes down what the workers report, and has it judged.
+pub(crate) struct Court {
+    plan: Arc<Plan>,
+    start_ns: u64,
+    referee: Referee,
+    watermarks: Watermarks,
+    /// Leases that were granted and are not over, with the last act that was seen of each.
+    open: HashMap<u64, GrantRecord>,
+    windows: Vec<Window>,
+    sendings: Vec<Sending>,
+    archive: Archive,
+    counts: Counts,
+    closings: Vec<Closing>,
+    /// What makes the run invalid beyond its figures.
+    troubles: Vec<String>,
+}
+
+/// An actual pause.
+struct Window {
+    node: u32,
+    fault: FaultId,
+    from_ns: u64,
+    /// Nothing while it lasts.
+    to_ns: Option<u64>,
+}
+
+/// One sending by a node that is stopped now and then.
+struct Sending {
+    node: u32,
+    due_ns: u64,
+    sent_ns: u64,
+}
+
+/// Counts of the measured part.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    /// Per worker, so far: sent, and not sent for lack of room.
+    sendings: BTreeMap<usize, (u64, u64)>,
+    pub(crate) granted: u64,
+    pub(crate) failed: BTreeMap<Failure, u64>,
+    pub(crate) late_by_fault: u64,
+}
+
+/// What was measured, apart from the referee's findings.
+pub(crate) struct Measured {
+    pub(crate) timeline: Timeline,
+    pub(crate) counts: Counts,
+    pub(crate) closings: Vec<Closing>,
+    pub(crate) troubles: Vec<String>,
+}
+
+impl Counts {
+    pub(crate) fn sent(&self) -> u64 {
+        self.sendings.values().map(|counts| counts.0).sum()
+    }
+
+    pub(crate) fn not_sent(&self) -> u64 {
+        self.sendings.values().map(|counts| counts.1).sum()
+    }
+}
+
+impl Court {
+    pub(crate) fn open(plan: Arc<Plan>, workers: usize, start_ns: u64) -> io::Result<Self> {
+        let mut watermarks = Watermarks::default();
+        for worker in 0..workers {
+            watermarks.report(worker_id(worker), start_ns);
+        }
+        Ok(Self {
+            plan,
+            start_ns,
+            referee: Referee::new(),
+            watermarks,
+            open: HashMap::new(),
+            windows: Vec::new(),
+            sendings: Vec::new(),
+            archive: Archive::open()?,
+            counts: Counts::default(),
+            closings: Vec::new(),
+            troubles: Vec::new(),
+        })
+    }
+
+    /// Takes down a report of a worker; what to answer, if anything. `node` is the one a lone worker plays.
+    pub(crate) fn hear(
+        &mut self,
+        worker: usize,
+        node: Option<u32>,
+        report: Report,
+    ) -> io::Result<Option<Order>> {
+        match report {
+            Report::Granted { record, due_ns } => {
+                self.counts.granted += u64::from(self.measures(due_ns));
+                self.open.insert(record.grant_id, record);
+            }
+            Report::Write(write) => {
+                self.write(&write);
+                return Ok(Some(Order::Written { write_id: write.write_id }));
+            }
+            Report::Ended(record) => self.ended(record),
+            Report::Refused(refusal) => self.refused(&refusal),
+            Report::Progress(progress) => self.progress(worker, node, progress),
+            Report::Done(closing) => self.closings.push(closing),
+            Report::Ready | Report::Failed(_) | Report::Noise(_) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a greeting in the middle of a run"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A worker's last word was heard, or its link broke.
+    pub(crate) fn left(&mut self, worker: usize) {
+        self.watermarks.finish(worker_id(worker));
+        self.advance();
+    }
+
+    /// Something went wrong that makes the run's figures worthless.
+    pub(crate) fn trouble(&mut self, trouble: String) {
+        self.troubles.push(trouble);
+    }
+
+    pub(crate) fn pause_begins(&mut self, node: u32, at_ns: u64) {
+        let fault = self.referee.fault_begun(Some(node), at_ns);
+        self.windows.push(Window { node, fault, from_ns: at_ns, to_ns: None });
+    }
+
+    pub(crate) fn pause_ends(&mut self, node: u32, at_ns: u64) {
+        for window in self.windows.iter_mut().filter(|window| window.node == node && window.to_ns.is_none()) {
+            window.to_ns = Some(at_ns);
+            self.referee.fault_ended(window.fault, at_ns);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    pub(crate) fn glance(&self) -> Glance {
+        self.archive.glance()
+    }
+
+    /// Overlaps so far, by contract and in acting.
+    pub(crate) fn overlaps(&self) -> (u64, u64) {
+        self.referee.overlaps()
+    }
+
+    /// How many nodes are stopped now.
+    pub(crate) fn paused(&self) -> usize {
+        self.windows.iter().filter(|window| window.to_ns.is_none()).count()
+    }
+
+    /// All workers have left; leases whose end nobody reported are judged by what was seen of them.
+    pub(crate) fn close(mut self) -> Result<(Findings, Measured), ArchiveError> {
+        for (_, record) in std::mem::take(&mut self.open) {
+            self.ended(record);
+        }
+        for interval in self.judge_sendings().finish() {
+            self.archive.add(interval.encode()?);
+        }
+        let measured = Measured {
+            timeline: self.archive.close()?,
+            counts: self.counts,
+            closings: self.closings,
+            troubles: self.troubles,
+        };
+        Ok((self.referee.finish(), measured))
+    }
+
+    fn measures(&self, due_ns: u64) -> bool {
+        self.plan.measures(due_ns.saturating_sub(self.start_ns))
+    }
+
+    fn write(&mut self, request: &WriteRequest) {
+        let at_ns = now_ns();
+        let write = Write {
+            key: request.key,
+            grant_id: request.grant_id,
+            granted_ns: request.granted_ns,
+            token: request.token,
+            ordinal: request.ordinal,
+        };
+        self.referee.write(&write, at_ns);
+        if let Some(record) = self.open.get_mut(&request.grant_id) {
+            record.last_act_ns = at_ns;
+        }
+    }
+
+    fn ended(&mut self, mut record: GrantRecord) {
+        // The resource saw the acts; the holder only meant them.
+        if let Some(open) = self.open.remove(&record.grant_id) {
+            record.last_act_ns = record.last_act_ns.max(open.last_act_ns);
+        }
+        let outcome = self.referee.grant(record);
+        self.note(outcome);
+    }
+
+    fn refused(&mut self, refusal: &Refusal) {
+        if self.measures(refusal.due_ns) {
+            *self.counts.failed.entry(refusal.failure).or_default() += 1;
+        }
+        let outcome = self.referee.failure(&referee::Failure {
+            node: refusal.node,
+            key: refusal.key,
+            call_ns: refusal.call_ns,
+            end_ns: refusal.end_ns,
+            unknown: refusal.failure == Failure::Unknown,
+        });
+        self.note(outcome);
+    }
+
+    fn note(&mut self, outcome: Result<(), LateRecord>) {
+        if let Err(late) = outcome {
+            self.troubles.push(late.to_string());
+        }
+    }
+
+    fn progress(&mut self, worker: usize, node: Option<u32>, progress: Progress) {
+        self.counts.sendings.insert(worker, (progress.sent, progress.not_sent));
+        if let Some(node) = node {
+            let sendings = progress.sendings.into_iter();
+            self.sendings.extend(sendings.map(|(due_ns, sent_ns)| Sending { node, due_ns, sent_ns }));
+        }
+        for interval in progress.intervals {
+            self.archive.add(interval);
+        }
+        self.watermarks.report(worker_id(worker), progress.low_ns);
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        if let Some(horizon_ns) = self.watermarks.horizon_ns() {
+            self.referee.advance(horizon_ns);
+        }
+    }
+
+    /// What a stopped node sent late says nothing about this program, and counts as late by fault.
+    fn judge_sendings(&mut self) -> Recorder {
+        let mut sendings = std::mem::take(&mut self.sendings);
+        sendings.sort_by_key(|sending| sending.sent_ns);
+        let mut recorder = Recorder::new(self.start_ns.saturating_add(self.plan.measured_ns().0));
+        for sending in sendings {
+            if self.windows.iter().any(|window| window.held(&sending)) {
+                self.counts.late_by_fault += 1;
+            } else {
+                let late_ns = sending.sent_ns.saturating_sub(sending.due_ns);
+                recorder.record(Phase::SendLag, sending.sent_ns, late_ns);
+            }
+        }
+        recorder
+    }
+}
+
+impl Window {
+    fn held(&self, sending: &Sending) -> bool {
+        self.node == sending.node
+            && sending.sent_ns >= self.from_ns
+            && self.to_ns.is_none_or(|to_ns| sending.due_ns <= to_ns)
+    }
+}
+
+fn worker_id(worker: usize) -> u32 {
+    u32::try_from(worker).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,71 @@
+//! URLs of endpoints: checked before anything is sent, and shown without their passwords.
+
+use fred::types::config::Config;
+
+/// Endpoints that cannot vote.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EndpointsError {
+    #[error("{count} endpoints cannot form a majority that survives a loss; give an odd number (3 is usual)")]
+    Even { count: usize },
+    #[error("endpoint {endpoint} is no URL of a server; write redis://[user[:password]@]host[:port]")]
+    Url { endpoint: String },
+    #[error("endpoint {endpoint} is named twice; each vote needs a server of its own")]
+    Twice { endpoint: String },
+}
+
+/// Whether these can be the endpoints of a run.
+pub(crate) fn check(urls: &[String]) -> Result<(), EndpointsError> {
+    for (index, url) in urls.iter().enumerate() {
+        let endpoint = without_password(url);
+        if !is_server(url) {
+            return Err(EndpointsError::Url { endpoint });
+        }
+        if urls[..index].iter().any(|other| without_password(other) == endpoint) {
+            return Err(EndpointsError::Twice { endpoint });
+        }
+    }
+    if urls.len().is_multiple_of(2) { Err(EndpointsError::Even { count: urls.len() }) } else { Ok(()) }
+}
+
+/// A URL as it may be shown.
+pub(crate) fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    // A password may hold a slash that should have been escaped: better to show too little.
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
+}
+
+fn is_server(url: &str) -> bool {
+    // The client library also takes clusters, sentinels and sockets, none of which is one server of its own.
+    let host = |rest: &str| !rest.is_empty() && !rest.starts_with([':', '/']);
+    url.strip_prefix("redis://").is_some_and(host) && Config::from_url(url).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(list: &str) -> Vec<String> {
+        list.split(',').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(without_password("redis://:s3cret@host:6379/1"), "redis://host:6379/1");
+        assert_eq!(without_password("redis://user:p@ss@host"), "redis://host");
+        assert_eq!(without_password("redis://user:pa/ss@host"), "redis://host");
+        assert_eq!(without_password("user:pass@host"), "host");
+        assert_eq!(without_password("redis://host:6379"), "redis://host:6379");
+    }
+
+    #[test]
+    fn only_an_odd_number_of_different_servers_will_do() {
+        assert!(check(&urls("redis://a,redis://b,redis://c:7000")).is_ok());
+        assert!(check(&urls("redis://a")).is_ok());
+        assert!(matches!(check(&urls("redis://a,redis://b")), Err(EndpointsError::Even { count: 2 })));
+        assert!(matches!(check(&urls("redis://a,redis://b,redis://a")), Err(EndpointsError::Twice { .. })));
+        for wrong in ["", "localhost:6379", "http://a", "redis://", "redis://a:port", "redis-cluster://a"] {
+            assert!(matches!(check(&urls(wrong)), Err(EndpointsError::Url { .. })), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! One run: arrivals drawn from a seed, played by nodes in processes of their own, judged by this one.
+//!
+//! # Layout
+//!
+//! - `plan`: what is to be done. `schedule`, `pauses`: what that means in time, drawn from the seed.
+//! - `coordinator`: leads; `crew` are its workers, `court` hears them, `faults` keeps the log of what was done to them,
+//!   `archive` merges its histograms, `live` shows how it goes.
+//! - `worker`: plays nodes; `pacer` releases arrivals on time, `node` lives through a lease for each, `probe` takes
+//!   down how long things took, `outbox` sends it all.
+//! - `link`: the language that both sides speak.
+//! - `calibration`, `usage`: what the measuring itself takes.
+
+mod archive;
+mod calibration;
+mod coordinator;
+mod court;
+mod crew;
+pub(crate) mod endpoints;
+mod environment;
+mod faults;
+mod gate;
+pub(crate) mod interrupt;
+mod link;
+mod live;
+mod node;
+mod outbox;
+mod pacer;
+mod pauses;
+mod perform;
+pub(crate) mod plan;
+mod preflight;
+pub(crate) mod probe;
+mod schedule;
+mod settings;
+pub(crate) mod stage;
+mod summary;
+mod usage;
+pub(crate) mod worker;
+
+pub(crate) use perform::{Played, RunError, play, run};

@@ -1,0 +1,133 @@
+//! One run from the command line to its folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::cli::RunArgs;
+use crate::clock::{cpu_ns, now_ns};
+use crate::report::{self, Environment, Exit, Run, SaveError, shareable_command, summary};
+use crate::run::coordinator::{Conclusion, StartError, conduct};
+use crate::run::environment::describe;
+use crate::run::interrupt::Interrupts;
+use crate::run::plan::Plan;
+use crate::run::preflight::{self, PreflightError};
+use crate::run::settings::SettingsError;
+use crate::run::stage::{Stage, StageError};
+use crate::run::summary::{Circumstances, sum_up};
+use crate::run::usage;
+
+/// Why there is no run to show.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Results(#[from] report::FolderError),
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl RunError {
+    /// What to tell the shell.
+    pub(crate) fn exit(&self) -> Exit {
+        if let Self::Start(StartError::Interrupted) = self { Exit::Invalid } else { Exit::Usage }
+    }
+}
+
+/// `loadgen run`.
+pub(crate) fn run(args: &RunArgs) -> Result<Exit, RunError> {
+    let plan = args.plan()?;
+    report::check_writable(&args.out)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let played = runtime.block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let stage = Stage::set(plan.lock, &args.servers)?;
+        play(&plan, &stage, &mut interrupts).await
+    })?;
+    let folder = played.save(&args.out)?;
+    let promises_safety = plan.lock.promises_exclusion();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&played.run)?);
+    } else {
+        println!("{}", summary(&played.run, promises_safety));
+    }
+    eprintln!("results in {}", folder.display());
+    Ok(Exit::of(&played.run, promises_safety, misses(&played.run, args.max_p99)))
+}
+
+/// A run that is over.
+pub(crate) struct Played {
+    pub(crate) run: Run,
+    conclusion: Conclusion,
+    /// When its measured part began.
+    started: SystemTime,
+}
+
+impl Played {
+    /// Writes its folder.
+    pub(crate) fn save(&self, results: &Path) -> Result<PathBuf, SaveError> {
+        let Conclusion { measured, findings, faults, .. } = &self.conclusion;
+        let faults = faults.lines(self.run.parameters.warm_up_ms, self.run.parameters.pauses_simulated);
+        report::save(results, self.started, &self.run, &measured.timeline, &findings.violations, &faults)
+    }
+}
+
+/// Plays a plan on a stage.
+pub(crate) async fn play(
+    plan: &Plan,
+    stage: &Stage,
+    interrupts: &mut Interrupts,
+) -> Result<Played, RunError> {
+    let plan = Arc::new(Plan { endpoints: stage.urls(), ..plan.clone() });
+    eprintln!("{} lock on {}", plan.lock, stage.describe());
+    tokio::select! {
+        checked = preflight::check(&plan, stage) => checked?,
+        () = interrupts.next() => return Err(StartError::Interrupted.into()),
+    }
+    let server = match plan.endpoints.first() {
+        Some(url) => describe(url).await,
+        None => None,
+    };
+    let (cpu_before_ns, server_cpu_before_s) = (cpu_ns(), stage.cpu_s());
+    let conclusion = conduct(&plan, stage.memory(), interrupts).await?;
+    let measured_start_ns = conclusion.start_ns.saturating_add(plan.measured_ns().0);
+    let started = SystemTime::now() - Duration::from_nanos(now_ns().saturating_sub(measured_start_ns));
+    let around = Circumstances {
+        command: shareable_command(std::env::args()),
+        started,
+        environment: Environment::of_this_machine(server),
+        cpu: Duration::from_nanos(cpu_ns().saturating_sub(cpu_before_ns)),
+        rss_kib: usage::rss_kib_max().unwrap_or(0),
+        server_cpu_s: stage.cpu_s().zip(server_cpu_before_s).map(|(after, before)| after - before),
+        in_memory: stage.memory().is_some(),
+    };
+    Ok(Played { run: sum_up(&plan, around, &conclusion), conclusion, started })
+}
+
+/// Whether a threshold was missed; one that too few samples speak of was not kept.
+fn misses(run: &Run, max_p99: Option<Duration>) -> bool {
+    let Some(max) = max_p99 else { return false };
+    let max_us = max.as_secs_f64() * 1e6;
+    match run.latency_us.acquire.p99 {
+        Some(p99_us) if p99_us <= max_us => return false,
+        Some(p99_us) => {
+            eprintln!("MISSED: p99 of acquire is {:.3} ms, over {:.3} ms", p99_us / 1e3, max_us / 1e3);
+        }
+        None => eprintln!(
+            "MISSED: {} acquisitions are too few to speak of a p99; run for longer",
+            run.latency_us.acquire.count
+        ),
+    }
+    true
+}

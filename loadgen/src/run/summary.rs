@@ -1,0 +1,180 @@
+//! What a run comes to: `run.json`.
+
+use std::time::{Duration, SystemTime};
+
+use crate::clock::duration_ns;
+use crate::measure::Phase;
+use crate::report::{
+    Contention, Environment, LatencyTable, Parameters, Pause, Punctuality, Renewals, Run, SCHEMA, Usage,
+    rfc3339,
+};
+use crate::run::coordinator::Conclusion;
+use crate::run::link::Closing;
+use crate::run::pauses::planned;
+use crate::run::plan::Plan;
+use crate::run::schedule::Schedule;
+
+/// What is known of a run beside its plan and its conclusion.
+pub(crate) struct Circumstances {
+    pub(crate) command: String,
+    /// When the measured part began.
+    pub(crate) started: SystemTime,
+    pub(crate) environment: Environment,
+    /// Processor time of this process: of the coordinator, and of the nodes where they are its threads.
+    pub(crate) cpu: Duration,
+    /// The most memory that this process held.
+    pub(crate) rss_kib: u64,
+    pub(crate) server_cpu_s: Option<f64>,
+    /// Whether the nodes were threads of this process.
+    pub(crate) in_memory: bool,
+}
+
+/// Puts together what is known.
+pub(crate) fn sum_up(plan: &Plan, around: Circumstances, conclusion: &Conclusion) -> Run {
+    let (counts, timeline) = (&conclusion.measured.counts, &conclusion.measured.timeline);
+    let measured = Offered::of(plan, conclusion);
+    let attempts = timeline.latency(Phase::Attempt).count;
+    let objections = objections(conclusion, &measured);
+    let usage = usage(&around, &conclusion.measured.closings);
+    Run {
+        schema: SCHEMA,
+        command: around.command,
+        started: rfc3339(around.started),
+        scenario: scenario(plan).to_owned(),
+        lock: plan.lock.to_string(),
+        nodes: plan.nodes,
+        seed: plan.seed,
+        parameters: parameters(plan, around.in_memory),
+        environment: around.environment,
+        valid: objections.is_empty(),
+        invalid_because: objections,
+        complete: conclusion.stopped_ns.is_none(),
+        offered_per_s: per_second(measured.arrivals, measured.length),
+        achieved_per_s: per_second(counts.granted, measured.length),
+        attempted: counts.sent(),
+        granted: counts.granted,
+        failed: counts.failed.iter().map(|(failure, &count)| (failure.name().to_owned(), count)).collect(),
+        late_by_fault: counts.late_by_fault,
+        latency_us: LatencyTable {
+            due_to_sent: timeline.latency(Phase::DueToSent),
+            acquire: timeline.latency(Phase::Acquire),
+            attempt: timeline.latency(Phase::Attempt),
+            hold: timeline.latency(Phase::Hold),
+            renew: timeline.latency(Phase::Renew),
+            release: timeline.latency(Phase::Release),
+            loss_notice: timeline.latency(Phase::LossNotice),
+        },
+        contention: Contention {
+            retries_per_grant: ratio(attempts.saturating_sub(counts.sent()), counts.granted),
+            waiting_max: conclusion.findings.waiting_max,
+            jain_fairness: conclusion.findings.jain_fairness,
+            handoff_us: conclusion.findings.handoff_us.clone(),
+        },
+        renewals: renewals(conclusion),
+        safety: conclusion.findings.safety.clone(),
+        usage,
+    }
+}
+
+/// The scenario's name, for people and for the folder.
+fn scenario(plan: &Plan) -> &'static str {
+    if plan.pauses.is_some() { "gc-pause" } else { "calm" }
+}
+
+/// What was asked of the nodes in the measured part, as far as it was played.
+struct Offered {
+    arrivals: u64,
+    length: Duration,
+}
+
+impl Offered {
+    fn of(plan: &Plan, conclusion: &Conclusion) -> Self {
+        let (from_ns, to_ns) = plan.measured_ns();
+        let played_ns = conclusion.stopped_ns.unwrap_or(u64::MAX);
+        let to_ns = to_ns.min(played_ns).max(from_ns);
+        let arrivals = Schedule::new(plan).map_or(0, |schedule| {
+            let due = schedule.skip_while(|arrival| arrival.due_ns < from_ns);
+            due.take_while(|arrival| arrival.due_ns < to_ns).fold(0, |count, _| count + 1)
+        });
+        Self { arrivals, length: Duration::from_nanos(to_ns - from_ns) }
+    }
+}
+
+fn parameters(plan: &Plan, simulated: bool) -> Parameters {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let pause = |pause: crate::run::pauses::PlannedPause| Pause {
+        node: pause.node,
+        at_ms: pause.start_ns.saturating_sub(plan.measured_ns().0) / 1_000_000,
+        length_ms: (pause.end_ns - pause.start_ns) / 1_000_000,
+    };
+    Parameters {
+        rate_per_s: plan.rate_per_s,
+        duration_ms: ms(plan.duration),
+        warm_up_ms: ms(plan.warm_up),
+        cool_down_ms: ms(plan.cool_down),
+        keys: plan.keys,
+        skew: plan.skew.to_string(),
+        arrivals: plan.arrivals.to_string(),
+        hold_us: duration_ns(plan.hold) / 1_000,
+        wait_ms: ms(plan.wait),
+        ttl_ms: ms(plan.ttl),
+        pauses: planned(plan).into_iter().map(pause).collect(),
+        pauses_simulated: simulated && plan.pauses.is_some(),
+    }
+}
+
+/// Why the figures may not be used; empty when they may.
+fn objections(conclusion: &Conclusion, offered: &Offered) -> Vec<String> {
+    let (counts, timeline) = (&conclusion.measured.counts, &conclusion.measured.timeline);
+    // What a fault held up is nobody's lateness but the fault's.
+    let punctuality = Punctuality {
+        due: offered.arrivals.saturating_sub(counts.late_by_fault),
+        sent: counts.sent().saturating_sub(counts.late_by_fault),
+        send_lag: &timeline.total(Phase::SendLag),
+        acquire: &timeline.total(Phase::Acquire),
+    };
+    let mut objections = punctuality.objections();
+    if counts.not_sent() > 0 {
+        objections.push(format!("{} arrivals found the queue of their node full", counts.not_sent()));
+    }
+    if conclusion.stopped_ns.is_some() {
+        objections.push("the run was interrupted before its end".to_owned());
+    }
+    objections.extend(conclusion.measured.troubles.iter().cloned());
+    objections
+}
+
+fn renewals(conclusion: &Conclusion) -> Renewals {
+    let sum = |count: fn(&Closing) -> u64| conclusion.measured.closings.iter().map(count).sum::<u64>();
+    let attempted = sum(|closing| closing.renewals_attempted);
+    let succeeded = sum(|closing| closing.renewals_succeeded);
+    Renewals {
+        attempted,
+        succeeded,
+        success_rate: ratio(succeeded, attempted),
+        slack_us: conclusion.measured.timeline.slack(),
+        // This version of the library has neither.
+        limited: 0,
+        shadow: 0,
+    }
+}
+
+fn usage(around: &Circumstances, closings: &[Closing]) -> Usage {
+    // Threads of this process have counted its time and memory, which is taken once.
+    let apart = if around.in_memory { &[] } else { closings };
+    let cpu_ns = duration_ns(around.cpu) + apart.iter().map(|closing| closing.cpu_ns).sum::<u64>();
+    let rss_kib = around.rss_kib + apart.iter().map(|closing| closing.rss_kib).sum::<u64>();
+    Usage {
+        client_cpu_s: cpu_ns as f64 / 1e9,
+        server_cpu_s: around.server_cpu_s,
+        client_rss_mib: rss_kib as f64 / 1024.0,
+    }
+}
+
+fn per_second(count: u64, length: Duration) -> f64 {
+    if length.is_zero() { 0.0 } else { count as f64 / length.as_secs_f64() }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}

@@ -1,0 +1,213 @@
+//! A worker: plays some of a run's nodes, in a process of its own (with endpoints in memory: in a thread).
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::try_join_all;
+use futures::stream::SplitStream;
+use leasehold::memory::MemoryEndpoints;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::clock::{cpu_ns, time_until};
+use crate::locks::{self, Lock};
+use crate::measure::Interval;
+use crate::run::calibration;
+use crate::run::gate::Gate;
+use crate::run::link::{Closing, Frames, Order, Progress, Report, decode, frames, receive, send};
+use crate::run::node::{Node, QUEUE_MAX};
+use crate::run::outbox::{Outbox, post};
+use crate::run::pacer::{Brake, release};
+use crate::run::plan::Plan;
+use crate::run::probe::{Probe, Taken};
+use crate::run::schedule::{Arrival, Schedule};
+use crate::run::usage;
+
+/// How often a worker reports what it measured.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// The process that `loadgen run` starts: its standard input is the link to the coordinator.
+pub(crate) fn main() -> io::Result<()> {
+    // The other half of the bargain is in the link: it ends when the coordinator does, on every system.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    work(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), None)
+}
+
+/// What a worker shares with the coordinator when it is a thread and not a process.
+pub(crate) struct Surroundings {
+    pub(crate) memory: MemoryEndpoints,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// Works until the run is over or the coordinator has gone.
+pub(crate) fn work(link: UnixStream, surroundings: Option<Surroundings>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let memory = surroundings.map(|surroundings| {
+            tokio::spawn(async move { surroundings.gate.keep().await });
+            surroundings.memory
+        });
+        follow_orders(frames(link)?, memory.as_ref()).await
+    });
+    // Nothing that is still running matters any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn follow_orders(mut link: Frames, memory: Option<&MemoryEndpoints>) -> io::Result<()> {
+    let Some(Order::Assign { plan, nodes, paused }) = receive(&mut link).await? else {
+        return Err(unexpected("an assignment"));
+    };
+    let plan = Arc::new(*plan);
+    let probe = Probe::new(paused);
+    let connecting = nodes.iter().map(|&node| {
+        let (plan, probe) = (&plan, &probe);
+        async move { locks::connect(plan, node, memory, probe).await.map(|lock| (node, lock)) }
+    });
+    let locks = match try_join_all(connecting).await {
+        Ok(locks) => locks,
+        Err(error) => return send(&mut link, &Report::Failed(error.to_string())).await,
+    };
+    send(&mut link, &Report::Ready).await?;
+    loop {
+        match receive(&mut link).await? {
+            Some(Order::Calibrate) => {
+                let noise = calibration::noise().await?;
+                send(&mut link, &Report::Noise(noise)).await?;
+            }
+            Some(Order::Begin { start_ns, spin_ns }) => {
+                let shift = Shift { plan, start_ns, spin: Duration::from_nanos(spin_ns), probe };
+                return shift.work(locks, link).await;
+            }
+            Some(Order::Stop) | None => return Ok(()),
+            Some(Order::Assign { .. } | Order::Written { .. }) => return Err(unexpected("the beginning")),
+        }
+    }
+}
+
+/// A worker's part in a run that has begun.
+struct Shift {
+    plan: Arc<Plan>,
+    start_ns: u64,
+    spin: Duration,
+    probe: Probe,
+}
+
+impl Shift {
+    async fn work(self, locks: Vec<(u32, Arc<dyn Lock>)>, link: Frames) -> io::Result<()> {
+        let (measured_from, measured_to) = self.plan.measured_ns();
+        self.probe.measure(self.start_ns + measured_from, self.start_ns + measured_to);
+        let (sink, orders) = link.split();
+        let (outbox, queue) = Outbox::new();
+        let outbox = Arc::new(outbox);
+        let posting = tokio::spawn(post(queue, sink));
+        let cpu_before_ns = cpu_ns();
+
+        let brake = Arc::new(Brake::default());
+        let mut nodes = self.start_nodes(locks, &outbox, &brake)?;
+        self.accompany(&mut nodes, orders, &outbox, &brake).await?;
+
+        let renewals = self.probe.renewals();
+        let closing = Closing {
+            cpu_ns: cpu_ns().saturating_sub(cpu_before_ns),
+            rss_kib: usage::rss_kib_max().unwrap_or(0),
+            renewals_attempted: renewals.attempted,
+            renewals_succeeded: renewals.succeeded,
+        };
+        outbox.report(Report::Done(closing)).await.map_err(io::Error::other)?;
+        drop(outbox);
+        posting.await?
+    }
+
+    fn start_nodes(
+        &self,
+        locks: Vec<(u32, Arc<dyn Lock>)>,
+        outbox: &Arc<Outbox>,
+        brake: &Arc<Brake>,
+    ) -> io::Result<JoinSet<()>> {
+        let mut nodes = JoinSet::new();
+        let mut queues = HashMap::new();
+        for (id, lock) in locks {
+            let (queue, arrivals) = mpsc::channel(QUEUE_MAX);
+            queues.insert(id, queue);
+            let node = Node {
+                id,
+                plan: Arc::clone(&self.plan),
+                start_ns: self.start_ns,
+                lock,
+                probe: self.probe.clone(),
+                outbox: Arc::clone(outbox),
+            };
+            nodes.spawn(node.run(arrivals));
+        }
+        let schedule = Schedule::new(&self.plan).map_err(io::Error::other)?;
+        let (start_ns, spin, brake) = (self.start_ns, self.spin, Arc::clone(brake));
+        let probe = self.probe.clone();
+        let not_sent = move |arrival: Arrival| probe.not_sent(start_ns.saturating_add(arrival.due_ns));
+        // Its end closes the queues, and the closed queues end the nodes.
+        std::thread::Builder::new()
+            .name("pacer".to_owned())
+            .spawn(move || release(schedule, start_ns, spin, &queues, &brake, not_sent))?;
+        Ok(nodes)
+    }
+
+    /// Reports and listens until the last node has finished.
+    async fn accompany(
+        &self,
+        nodes: &mut JoinSet<()>,
+        mut orders: SplitStream<Frames>,
+        outbox: &Outbox,
+        brake: &Brake,
+    ) -> io::Result<()> {
+        let mut ticks = interval_at(Instant::now() + time_until(self.start_ns) + REPORT_EVERY, REPORT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                order = orders.next() => match order.transpose()? {
+                    Some(frame) => match decode(&frame)? {
+                        Order::Written { write_id } => outbox.written(write_id),
+                        Order::Stop => brake.pull(),
+                        _ => return Err(unexpected("a confirmation")),
+                    },
+                    None => return Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+                },
+                _ = ticks.tick() => self.report(self.probe.take(), outbox).await?,
+                ended = nodes.join_next() => match ended {
+                    Some(ended) => ended?,
+                    None => break,
+                },
+            }
+        }
+        self.report(self.probe.finish(), outbox).await
+    }
+
+    async fn report(&self, taken: Taken, outbox: &Outbox) -> io::Result<()> {
+        // The low mark first: what ends while the histograms are packed is reported before it.
+        let low_ns = outbox.low_ns();
+        let packing = tokio::task::spawn_blocking(move || {
+            taken.intervals.iter().map(Interval::encode).collect::<Result<Vec<_>, _>>()
+        });
+        let progress = Progress {
+            intervals: packing.await?.map_err(io::Error::other)?,
+            sendings: taken.sendings,
+            sent: taken.counts.sent,
+            not_sent: taken.counts.not_sent,
+            low_ns,
+        };
+        outbox.report(Report::Progress(progress)).await.map_err(io::Error::other)
+    }
+}
+
+fn unexpected(expected: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("expected {expected} from the coordinator: `loadgen run` starts workers, nobody else does"),
+    )
+}
