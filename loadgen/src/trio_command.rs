@@ -6,7 +6,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -69,8 +68,7 @@ fn up(port: Option<u16>) -> Result<Exit, TrioError> {
     if let Some(port) = port {
         keeper.args(["--port", &port.to_string()]);
     }
-    let mut keeper =
-        keeper.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).spawn()?;
+    let mut keeper = keeper.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let answer = keeper.stdout.take().map(BufReader::new).map(|mut pipe| {
         let mut line = String::new();
         pipe.read_line(&mut line).map(|_| line)

@@ -6,8 +6,11 @@ use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Builder;
 use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig,
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, UnresponsiveConfig,
 };
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::ConnectError;
 use crate::run::endpoints::without_password;
@@ -20,18 +23,26 @@ const COMMANDS_MAX: usize = 10_000;
 
 /// Connects, or says at once why not.
 pub(crate) async fn connect(url: &str) -> Result<Client, ConnectError> {
-    let client = client(url)?;
-    client.init().await.map_err(|error| unreachable(url, &error))?;
+    let config = Config::from_url(url).map_err(|error| unreachable(url, error.details()))?;
+    let ServerConfig::Centralized { server } = &config.server else {
+        return Err(unreachable(url, "it is not one server of its own"));
+    };
+    // A plain connection first: the client library's word for a refused one is not for people.
+    let dialled = timeout(CONNECT_TIMEOUT, TcpStream::connect((&*server.host, server.port))).await;
+    dialled
+        .map_err(|_| unreachable(url, "no connection in time"))?
+        .map_err(|error| unreachable(url, &error.to_string()))?;
+    let client = client(config).map_err(|error| unreachable(url, error.details()))?;
+    client.init().await.map_err(|error| unreachable(url, error.details()))?;
     Ok(client)
 }
 
-fn unreachable(url: &str, error: &fred::error::Error) -> ConnectError {
-    ConnectError(format!("{}: {}", without_password(url), error.details()))
+fn unreachable(url: &str, reason: &str) -> ConnectError {
+    ConnectError(format!("{}: {reason}", without_password(url)))
 }
 
 /// A client with every setting that bears on a lock spelt out: nothing is sent twice, everything is bounded.
-fn client(url: &str) -> Result<Client, ConnectError> {
-    let config = Config::from_url(url).map_err(|error| unreachable(url, &error))?;
+fn client(config: Config) -> Result<Client, fred::error::Error> {
     let connection = ConnectionConfig {
         connection_timeout: CONNECT_TIMEOUT,
         internal_command_timeout: CONNECT_TIMEOUT,
@@ -54,5 +65,5 @@ fn client(url: &str) -> Result<Client, ConnectError> {
         .set_connection_config(connection)
         .set_performance_config(performance)
         .set_policy(ReconnectPolicy::new_constant(0, RECONNECT_DELAY_MS));
-    builder.build().map_err(|error| unreachable(url, &error))
+    builder.build()
 }

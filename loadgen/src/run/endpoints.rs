@@ -37,8 +37,10 @@ pub(crate) fn without_password(url: &str) -> String {
 
 fn is_server(url: &str) -> bool {
     // The client library also takes clusters, sentinels and sockets, none of which is one server of its own.
-    let host = |rest: &str| !rest.is_empty() && !rest.starts_with([':', '/']);
-    url.strip_prefix("redis://").is_some_and(host) && Config::from_url(url).is_ok()
+    let shown = without_password(url);
+    let has_host =
+        shown.strip_prefix("redis://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with([':', '/']));
+    has_host && Config::from_url(url).is_ok()
 }
 
 #[cfg(test)]
@@ -62,6 +64,7 @@ mod tests {
     fn only_an_odd_number_of_different_servers_will_do() {
         assert!(check(&urls("redis://a,redis://b,redis://c:7000")).is_ok());
         assert!(check(&urls("redis://a")).is_ok());
+        assert!(check(&urls("redis://:s3cret@a:7000")).is_ok());
         assert!(matches!(check(&urls("redis://a,redis://b")), Err(EndpointsError::Even { count: 2 })));
         assert!(matches!(check(&urls("redis://a,redis://b,redis://a")), Err(EndpointsError::Twice { .. })));
         for wrong in ["", "localhost:6379", "http://a", "redis://", "redis://a:port", "redis-cluster://a"] {

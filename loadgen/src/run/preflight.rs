@@ -15,19 +15,21 @@ use crate::run::stage::Stage;
 const SETTLE: Duration = Duration::from_secs(2);
 /// Longer than any quarantine.
 const QUARANTINE_MAX: Duration = Duration::from_secs(45);
+const REMEDY: &str =
+    "start the servers that are down, or leave --endpoints out to have three started for the run";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a run cannot begin on these endpoints.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreflightError {
     /// The library found no majority, or nothing to connect to.
-    #[error("{0}")]
+    #[error("{0}\n  {REMEDY}")]
     Connect(#[from] ConnectError),
     /// Servers that were started a moment ago could not be declared new.
     #[error("the new servers could not be admitted: {0}")]
     Fresh(#[from] FreshError),
     /// Too few servers for this lock.
-    #[error("{lock} needs {needed} of {of} endpoints and {up} answer: {reasons}")]
+    #[error("{lock} needs {needed} of {of} endpoints and {up} answer: {reasons}\n  {REMEDY}")]
     TooFew {
         /// Which lock.
         lock: LockKind,

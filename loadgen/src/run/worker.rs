@@ -37,7 +37,9 @@ pub(crate) fn main() -> io::Result<()> {
     // The other half of the bargain is in the link: it ends when the coordinator does, on every system.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    work(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), None)
+    let outcome = work(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), None);
+    outcome
+        .map_err(|error| io::Error::new(error.kind(), format!("a worker, started by `loadgen run`: {error}")))
 }
 
 /// What a worker shares with the coordinator when it is a thread and not a process.
@@ -206,8 +208,5 @@ impl Shift {
 }
 
 fn unexpected(expected: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("expected {expected} from the coordinator: `loadgen run` starts workers, nobody else does"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("expected {expected} from the coordinator"))
 }
