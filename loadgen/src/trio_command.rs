@@ -36,7 +36,7 @@ pub(crate) enum TrioError {
     #[error("{path}: {source}; it tells where the trio runs", path = path.display())]
     State { path: PathBuf, source: io::Error },
     #[error("{0}")]
-    Fresh(#[from] admin::FreshError),
+    Fresh(#[from] admin::AdminError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
 use leasehold::memory::MemoryEndpoints;
 use leasehold::{
     AcquireError, AttemptReport, Client, ClientBuilder, Lease, LossReport, Observer, ReleaseError,
@@ -67,8 +67,8 @@ impl Lock for Quorum {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.client.close();
-        ready(()).boxed()
+        // Nothing is held any more, so there is nothing to wait for.
+        self.client.shutdown(Duration::ZERO).map(drop).boxed()
     }
 }
 
@@ -116,7 +116,7 @@ impl Observer for Feed {
 
     fn on_renewal(&self, report: &RenewalReport) {
         self.0.record(Phase::Renew, duration_ns(report.latency));
-        self.0.renewal(report.succeeded);
+        self.0.renewal(report.succeeded, report.shadow);
         if report.succeeded {
             self.0.record(Phase::RenewalSlack, duration_ns(report.slack));
         }

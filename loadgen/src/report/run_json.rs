@@ -182,8 +182,8 @@ pub(crate) struct Renewals {
     pub(crate) success_rate: Option<f64>,
     /// What was left to the old deadline when a renewal was done.
     pub(crate) slack_us: Slack,
-    /// Renewals that the limiter made wait.
-    pub(crate) limited: u64,
+    /// Renewals that the limiter made wait; nothing where the lock does not tell.
+    pub(crate) limited: Option<u64>,
     /// Leases that lived on by their shadow.
     pub(crate) shadow: u64,
 }

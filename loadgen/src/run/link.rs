@@ -13,6 +13,7 @@ use crate::locks::Failure;
 use crate::measure::EncodedInterval;
 use crate::referee::GrantRecord;
 use crate::run::plan::Plan;
+use crate::run::probe::RenewalCounts;
 
 /// More than the histograms of all phases ever take.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -135,8 +136,7 @@ pub(crate) struct Closing {
     pub(crate) cpu_ns: u64,
     /// The most memory that the process held.
     pub(crate) rss_kib: u64,
-    pub(crate) renewals_attempted: u64,
-    pub(crate) renewals_succeeded: u64,
+    pub(crate) renewals: RenewalCounts,
 }
 
 /// A stream of frames.

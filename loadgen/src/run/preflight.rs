@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
-use leasehold::admin::{self, FreshError};
+use leasehold::admin::{self, AdminError};
 use leasehold::{Client, ConnectError, EndpointState, EndpointStatus};
 use tokio::time::{Instant, sleep};
 
@@ -27,7 +27,7 @@ pub(crate) enum PreflightError {
     Connect(#[from] ConnectError),
     /// Servers that were started a moment ago could not be declared new.
     #[error("the new servers could not be admitted: {0}")]
-    Fresh(#[from] FreshError),
+    Fresh(#[from] AdminError),
     /// Too few servers for this lock.
     #[error("{lock} needs {needed} of {of} endpoints and {up} answer: {reasons}\n  {REMEDY}")]
     TooFew {
@@ -89,7 +89,7 @@ async fn await_votes(plan: &Plan) -> Result<(), PreflightError> {
     }
     announce(&client.endpoints());
     let outcome = count_down(&client, plan).await;
-    client.close();
+    client.shutdown(Duration::ZERO).await;
     outcome
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::now_ns;
 use crate::measure::{Interval, Phase, Recorder};
 
@@ -29,10 +31,12 @@ pub(crate) struct SendCounts {
 }
 
 /// Renewals of the measured part, so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RenewalCounts {
     pub(crate) attempted: u64,
     pub(crate) succeeded: u64,
+    /// Those that kept the lease alive by its shadow only.
+    pub(crate) shadow: u64,
 }
 
 /// What was written down between two looks.
@@ -96,11 +100,12 @@ impl Probe {
     }
 
     /// A renewal was tried.
-    pub(crate) fn renewal(&self, succeeded: bool) {
+    pub(crate) fn renewal(&self, succeeded: bool, shadow: bool) {
         let mut inner = self.inner();
         if inner.measures(now_ns()) {
             inner.renewals.attempted += 1;
             inner.renewals.succeeded += u64::from(succeeded);
+            inner.renewals.shadow += u64::from(succeeded && shadow);
         }
     }
 

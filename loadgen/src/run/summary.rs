@@ -146,16 +146,16 @@ fn objections(conclusion: &Conclusion, offered: &Offered) -> Vec<String> {
 
 fn renewals(conclusion: &Conclusion) -> Renewals {
     let sum = |count: fn(&Closing) -> u64| conclusion.measured.closings.iter().map(count).sum::<u64>();
-    let attempted = sum(|closing| closing.renewals_attempted);
-    let succeeded = sum(|closing| closing.renewals_succeeded);
+    let attempted = sum(|closing| closing.renewals.attempted);
+    let succeeded = sum(|closing| closing.renewals.succeeded);
     Renewals {
         attempted,
         succeeded,
         success_rate: ratio(succeeded, attempted),
         slack_us: conclusion.measured.timeline.slack(),
-        // This version of the library has neither.
-        limited: 0,
-        shadow: 0,
+        // The library does not tell.
+        limited: None,
+        shadow: sum(|closing| closing.renewals.shadow),
     }
 }
 

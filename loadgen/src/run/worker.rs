@@ -116,12 +116,10 @@ impl Shift {
         let mut nodes = self.start_nodes(locks, &outbox, &brake)?;
         self.accompany(&mut nodes, orders, &outbox, &brake).await?;
 
-        let renewals = self.probe.renewals();
         let closing = Closing {
             cpu_ns: cpu_ns().saturating_sub(cpu_before_ns),
             rss_kib: usage::rss_kib_max().unwrap_or(0),
-            renewals_attempted: renewals.attempted,
-            renewals_succeeded: renewals.succeeded,
+            renewals: self.probe.renewals(),
         };
         outbox.report(Report::Done(closing)).await.map_err(io::Error::other)?;
         drop(outbox);

@@ -147,7 +147,7 @@ fn run() -> Run {
             succeeded: 6,
             success_rate: Some(0.75),
             slack_us: Slack { min: Some(2_400_000.0), count: 6, ..Slack::default() },
-            limited: 0,
+            limited: Some(0),
             shadow: 0,
         },
         safety: safety(Some(100)),
