@@ -58,6 +58,12 @@ impl Waiting {
     pub(crate) fn max(&self) -> u64 {
         self.max
     }
+
+    /// How many things are remembered.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        self.pending.len() + self.under_way.values().map(BinaryHeap::len).sum::<usize>()
+    }
 }
 
 /// What each node asked for and got.

@@ -176,6 +176,15 @@ impl Referee {
         }
     }
 
+    /// How many things the sweeps remember now.
+    #[cfg(test)]
+    pub(crate) fn retained(&self) -> usize {
+        let names = self.names.values();
+        let in_names =
+            names.map(|name| name.contract.retained() + name.acting.retained() + name.tokens.retained());
+        self.pending.len() + self.waiting.retained() + in_names.sum::<usize>()
+    }
+
     /// How many grants overlapped so far, by contract and in acting.
     pub(crate) fn overlaps(&self) -> (u64, u64) {
         (self.contract.count(), self.acting.count())

@@ -45,6 +45,12 @@ impl Beliefs {
         self.open.insert((belief.end, grant.grant_id), Arc::clone(grant));
         (overlap, u64::try_from(self.open.len()).unwrap_or(u64::MAX))
     }
+
+    /// How many things are remembered.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        self.open.len()
+    }
 }
 
 /// The overlaps of all names.

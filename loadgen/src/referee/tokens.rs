@@ -80,4 +80,10 @@ impl TokenOrder {
         let concurrent = self.recent.range(earlier..).find(|seen| seen.own.token == token)?;
         Some(TokenFault::Duplicate(Arc::clone(&concurrent.own.grant)))
     }
+
+    /// How many things are remembered.
+    #[cfg(test)]
+    pub(super) fn retained(&self) -> usize {
+        self.recent.len() + usize::from(self.largest_before.is_some())
+    }
 }

@@ -109,3 +109,10 @@ fn a_short_later_overlap_is_as_long_as_the_shorter() {
     let max_us = lengths.max.unwrap();
     assert!((999.0..=1_001.0).contains(&max_us), "{max_us}");
 }
+
+#[test]
+fn of_several_others_the_one_that_stays_longest_is_named() {
+    let findings = judge(&[held(1, 0, 100), held(2, 10, 70), held(3, 50, 90)]);
+    let third = findings.violations.violations.iter().find(|found| found.grant_id == 3).unwrap();
+    assert_eq!((third.other_grant_id, third.length_ns), (Some(1), Some(40)));
+}

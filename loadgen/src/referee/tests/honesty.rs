@@ -136,3 +136,18 @@ fn fairness_is_jains_index() {
     }
     assert_eq!(referee.finish().jain_fairness, Some(0.25), "one of four gets everything");
 }
+
+#[test]
+fn a_long_run_needs_no_more_memory_than_what_is_held_at_once() {
+    let mut referee = Referee::new();
+    let mut retained_max = 0;
+    for id in 0..20_000_u32 {
+        let granted_ns = u64::from(id) * 10;
+        let token = Some(u64::from(id));
+        referee.grant(GrantRecord { token, key: id % 4, ..held(id, granted_ns, granted_ns + 35) }).unwrap();
+        referee.advance(granted_ns + 10);
+        retained_max = retained_max.max(referee.retained());
+    }
+    assert!(retained_max <= 4 * 8, "{retained_max} retained");
+    assert_eq!(referee.finish().safety.contract_overlaps.of, 20_000);
+}
