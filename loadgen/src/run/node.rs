@@ -95,14 +95,13 @@ impl Node {
         }
     }
 
-    /// Write, ask, work, write, release: what a holder does that trusts its lock.
+    /// Write, ask, work, write, release: what a holder does that listens to its lock.
     async fn hold(&self, held: Box<dyn Held>, mut record: GrantRecord, due_ns: u64) -> Result<(), Gone> {
         record.token = held.token();
         record.valid_until_ns = held.valid_until_ns();
         self.outbox.report(Report::Granted { record, due_ns }).await?;
         self.write(&record, 0).await?;
-        if held.is_valid() {
-            self.work(&*held, &mut record).await;
+        if held.is_valid() && self.work(&*held, &mut record).await {
             self.write(&record, 1).await?;
         }
         record.valid_until_ns = held.valid_until_ns();
@@ -110,16 +109,25 @@ impl Node {
         self.outbox.report(Report::Ended(record)).await
     }
 
-    /// The hold is one piece that cannot be recalled, like a payment under way: the news that the lease is lost is
-    /// noted, and changes nothing.
-    async fn work(&self, held: &dyn Held, record: &mut GrantRecord) {
+    /// Half of the work can be stopped, and is when the news comes that the lease is lost. The other half cannot be recalled,
+    /// like a payment under way: the news is noted, and changes nothing. False if it was stopped.
+    async fn work(&self, held: &dyn Held, record: &mut GrantRecord) -> bool {
         let mut lost = held.lost();
-        let mut work = std::pin::pin!(sleep(self.plan.hold));
+        let first_half = self.plan.hold / 2;
+        tokio::select! {
+            biased;
+            () = &mut lost => {
+                record.told_lost_ns = Some(now_ns());
+                return false;
+            }
+            () = sleep(first_half) => {}
+        }
+        let mut second_half = std::pin::pin!(sleep(self.plan.hold - first_half));
         loop {
             tokio::select! {
                 biased;
                 () = &mut lost, if record.told_lost_ns.is_none() => record.told_lost_ns = Some(now_ns()),
-                () = &mut work => return,
+                () = &mut second_half => return true,
             }
         }
     }
