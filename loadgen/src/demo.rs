@@ -9,15 +9,16 @@ use crate::run::plan::{Arrivals, LockKind, NodePauses, Plan, Skew};
 use crate::run::stage::Stage;
 use crate::run::{Played, RunError, play};
 
-/// The load: long holds, so that pauses meet them, and pauses that outlast the TTL.
+/// The load: long holds, so that pauses meet them; few names, so that somebody waits for each; and pauses that outlast
+/// the TTL.
 fn plan(seed: u64) -> Plan {
     Plan {
         lock: LockKind::Quorum,
         endpoints: Vec::new(),
         nodes: 40,
-        rate_per_s: 400.0,
+        rate_per_s: 250.0,
         arrivals: Arrivals::Poisson,
-        keys: 200,
+        keys: 20,
         skew: Skew::Uniform,
         hold: Duration::from_millis(50),
         ttl: Duration::from_secs(1),
@@ -28,8 +29,8 @@ fn plan(seed: u64) -> Plan {
         seed,
         pauses: Some(NodePauses {
             nodes: 10,
-            every: Duration::from_secs(4),
-            length: Duration::from_millis(1_500),
+            every: Duration::from_secs(3),
+            length: Duration::from_millis(1_200),
         }),
     }
 }
@@ -54,6 +55,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, RunError> {
     let Some(naive) = naive.filter(|naive| naive.run.complete) else { return Ok(Exit::Invalid) };
     println!("\n{}", side_by_side(&quorum.run, &naive.run));
     println!("{}", in_words(&quorum.run, &naive.run));
+    for run in [&quorum.run, &naive.run] {
+        for reason in &run.invalid_because {
+            println!("\nINVALID, {}: {reason}", run.lock);
+        }
+    }
     Ok(Exit::worst([&quorum, &naive].map(|played| {
         let promises_safety = played.run.lock == LockKind::Quorum.to_string();
         Exit::of(&played.run, promises_safety, false)

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
-use common::command;
+use common::{command, loadgen};
 use tempfile::TempDir;
 
 /// A place of its own for the state, so that nobody's trio is touched; ends what was started there.
@@ -88,4 +88,23 @@ fn a_port_in_use_is_named() {
     assert_eq!(up.status.code(), Some(1));
     assert!(text(&up.stderr).contains(&port.to_string()), "{}", text(&up.stderr));
     assert_eq!(text(&place.loadgen("trio status").stdout), "no trio runs");
+}
+
+#[test]
+fn one_endpoint_that_is_down_is_named_and_done_without() {
+    let mut trio = leasehold_trio::Trio::start().unwrap();
+    let urls = trio.urls().join(",");
+    let admitted = loadgen(&format!("trio admit --fresh --endpoints {urls}"));
+    assert_eq!(admitted.status.code(), Some(0), "{}", text(&admitted.stderr));
+    trio.server(0).kill().unwrap();
+    let results = tempfile::tempdir().unwrap();
+    let load = "--nodes 3 --rate 50 --warm-up 0s --duration 1s --cool-down 0s";
+    let run = loadgen(&format!("run {load} --endpoints {urls} --out {}", results.path().display()));
+    let stderr = text(&run.stderr);
+    assert!(matches!(run.status.code(), Some(0 | 4)), "{stderr}");
+    assert!(
+        stderr.contains(&format!("warning: endpoint 127.0.0.1:{} is", trio.server(0).port())),
+        "{stderr}"
+    );
+    assert!(text(&run.stdout).contains("promises kept"), "{}", text(&run.stdout));
 }

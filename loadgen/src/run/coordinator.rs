@@ -11,7 +11,7 @@ use leasehold::memory::MemoryEndpoints;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::clock::{duration_ns, now_ns};
+use crate::clock::{duration_ns, now_ns, time_until};
 use crate::referee::Findings;
 use crate::run::archive::ArchiveError;
 use crate::run::calibration;
@@ -146,10 +146,9 @@ impl Performance {
         let finished = async { while conversations.next().await.is_some() {} };
         let patience = Duration::from_nanos(self.plan.length_ns()) + LEAD + self.last_one();
         let mut finished = std::pin::pin!(finished);
-        let mut company = std::pin::pin!(async { futures::join!(self.inflict(), self.show()) });
         let interrupted = tokio::select! {
             () = &mut finished => return None,
-            _ = &mut company => false,
+            _ = async { futures::join!(self.inflict(), self.show()) } => false,
             () = sleep(patience) => false,
             () = interrupts.next() => true,
         };
@@ -182,9 +181,9 @@ impl Performance {
     /// Hears one worker until it leaves.
     async fn converse(&self, worker: usize, link: Frames, orders: mpsc::Receiver<Order>) {
         let outcome = self.hear(worker, link, orders).await;
+        let nodes = self.crew.workers.get(worker).map_or(&[][..], |worker| &worker.nodes);
         let mut court = self.court.borrow_mut();
-        court.left(worker);
-        let nodes = self.crew.workers.get(worker).map(|worker| &worker.nodes);
+        court.left(worker, nodes);
         match outcome {
             Ok(true) => {}
             Ok(false) => court.trouble(format!("the worker of nodes {nodes:?} ended before the run did")),
@@ -223,7 +222,7 @@ impl Performance {
     /// Stops and resumes nodes by plan, and writes down when it really happened.
     async fn inflict(&self) {
         for event in faults::events(&self.plan) {
-            sleep(crate::clock::time_until(self.start_ns.saturating_add(event.at_ns))).await;
+            sleep(time_until(self.start_ns.saturating_add(event.at_ns))).await;
             let Some(worker) = self.alone(event.pause.node) else { continue };
             let outcome = if event.begins { self.pause(worker, &event) } else { self.resume(worker, &event) };
             if let Err(error) = outcome {

@@ -121,8 +121,14 @@ impl Court {
         Ok(None)
     }
 
-    /// A worker's last word was heard, or its link broke.
-    pub(crate) fn left(&mut self, worker: usize) {
+    /// The last word of the worker that plays these nodes was heard, or its link broke. Leases whose end nobody has
+    /// reported are judged by what was seen of them.
+    pub(crate) fn left(&mut self, worker: usize, nodes: &[u32]) {
+        let deserted: Vec<GrantRecord> =
+            self.open.values().filter(|record| nodes.contains(&record.node)).copied().collect();
+        for record in deserted {
+            self.ended(record);
+        }
         self.watermarks.finish(worker_id(worker));
         self.advance();
     }
@@ -162,7 +168,7 @@ impl Court {
         self.windows.iter().filter(|window| window.to_ns.is_none()).count()
     }
 
-    /// All workers have left; leases whose end nobody reported are judged by what was seen of them.
+    /// All workers have left, or were given up.
     pub(crate) fn close(mut self) -> Result<(Findings, Measured), ArchiveError> {
         for (_, record) in std::mem::take(&mut self.open) {
             self.ended(record);

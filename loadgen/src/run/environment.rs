@@ -12,8 +12,17 @@ use crate::report::Server;
 const SETTINGS: [&str; 6] =
     ["save", "appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "io-threads"];
 
-/// What a server says of itself; nothing if it does not say.
-pub(crate) async fn describe(url: &str) -> Option<Server> {
+/// What the first server that answers says of itself: one may be down, and all should be alike.
+pub(crate) async fn describe(urls: &[String]) -> Option<Server> {
+    for url in urls {
+        if let Some(server) = describe_one(url).await {
+            return Some(server);
+        }
+    }
+    None
+}
+
+async fn describe_one(url: &str) -> Option<Server> {
     let client = server::connect(url).await.ok()?;
     let info: String = client.custom(command("INFO"), vec!["server"]).await.ok()?;
     let version = version(&info)?;

@@ -92,3 +92,24 @@ pub(crate) struct FaultLine {
     actual_start_ms: f64,
     actual_end_ms: Option<f64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_active_until_it_has_ended_and_ends_once() {
+        let pause = |node| PlannedPause { node, start_ns: 1_000_000, end_ns: 3_000_000 };
+        let mut log = FaultLog::default();
+        log.begun(pause(1), 1_100_000);
+        log.begun(pause(2), 1_200_000);
+        assert_eq!(log.active(), [pause(1), pause(2)]);
+        log.ended(1, 3_100_000);
+        log.begun(pause(1), 5_000_000);
+        assert_eq!(log.active(), [pause(2), pause(1)]);
+        log.end_all(6_000_000);
+        assert!(log.active().is_empty());
+        let ends: Vec<_> = log.lines(1, false).iter().map(|line| line.actual_end_ms).collect();
+        assert_eq!(ends, [Some(2.1), Some(5.0), Some(5.0)], "from the start of the measured part");
+    }
+}

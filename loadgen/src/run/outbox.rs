@@ -118,3 +118,44 @@ pub(crate) async fn post(
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_low_mark_waits_for_the_oldest_call() {
+        let (outbox, _queue) = Outbox::new();
+        let before_ns = now_ns();
+        assert!(outbox.low_ns() >= before_ns, "nothing under way");
+        let (first, second) = (outbox.call(), outbox.call());
+        assert_eq!(outbox.low_ns(), first.ns());
+        let second_ns = second.ns();
+        drop(first);
+        assert_eq!(outbox.low_ns(), second_ns);
+        drop(second);
+        assert!(outbox.low_ns() > second_ns);
+    }
+
+    #[tokio::test]
+    async fn a_write_waits_for_its_own_confirmation() {
+        let (outbox, mut queue) = Outbox::new();
+        let write =
+            || WriteRequest { write_id: 0, grant_id: 1, key: 2, granted_ns: 3, token: None, ordinal: 0 };
+        let judge = async {
+            let mut ids = Vec::new();
+            while ids.len() < 2 {
+                if let Some(Report::Write(write)) = queue.recv().await {
+                    ids.push(write.write_id);
+                }
+            }
+            assert_ne!(ids[0], ids[1]);
+            outbox.written(ids[1]);
+            outbox.written(ids[0]);
+        };
+        let (first, second, ()) = futures::join!(outbox.write(write()), outbox.write(write()), judge);
+        assert!(first.is_ok() && second.is_ok());
+        drop(queue);
+        assert!(outbox.write(write()).await.is_err(), "nobody will ever judge it");
+    }
+}

@@ -91,3 +91,65 @@ fn sharpen_timers() {
         eprintln!("loadgen: timer slack stays at its default, arrivals may be 50 us late: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrivals(count: u64, gap: Duration) -> impl Iterator<Item = Arrival> {
+        (0..count).map(move |index| Arrival { due_ns: index * duration_ns(gap), node: 0, key: 0 })
+    }
+
+    #[test]
+    fn nothing_is_released_before_it_is_due() {
+        let (queue, mut released) = mpsc::channel::<Arrival>(100);
+        let start_ns = now_ns() + 1_000_000;
+        let watcher = std::thread::spawn(move || {
+            let mut early = 0;
+            while let Some(arrival) = released.blocking_recv() {
+                early += u32::from(now_ns() < start_ns + arrival.due_ns);
+            }
+            early
+        });
+        let nodes = HashMap::from([(0, queue)]);
+        let gap = Duration::from_micros(300);
+        release(arrivals(50, gap), start_ns, SPIN_MAX, &nodes, &Brake::default(), |_| {
+            panic!("there is room")
+        });
+        assert!(now_ns() >= start_ns + 49 * duration_ns(gap));
+        drop(nodes);
+        assert_eq!(watcher.join().expect("the watcher lives"), 0);
+    }
+
+    #[test]
+    fn what_is_overdue_goes_out_at_once_and_what_finds_no_room_is_counted() {
+        let (queue, mut released) = mpsc::channel(3);
+        let nodes = HashMap::from([(0, queue)]);
+        let refused = std::cell::Cell::new(0);
+        let an_hour_ago_ns = now_ns().saturating_sub(3_600_000_000_000);
+        let count = |_| refused.set(refused.get() + 1);
+        release(
+            arrivals(5, Duration::from_secs(1)),
+            an_hour_ago_ns,
+            SPIN_MAX,
+            &nodes,
+            &Brake::default(),
+            count,
+        );
+        assert_eq!(refused.get(), 2);
+        let due: Vec<u64> =
+            std::iter::from_fn(|| released.try_recv().ok()).map(|arrival| arrival.due_ns).collect();
+        assert_eq!(due, [0, 1_000_000_000, 2_000_000_000], "in order, with the times they were meant for");
+    }
+
+    #[test]
+    fn the_brake_ends_the_work() {
+        let brake = Brake::default();
+        brake.pull();
+        let (queue, mut released) = mpsc::channel(3);
+        let nodes = HashMap::from([(0, queue)]);
+        let in_an_hour_ns = now_ns() + 3_600_000_000_000;
+        release(arrivals(1, Duration::ZERO), in_an_hour_ns, SPIN_MAX, &nodes, &brake, |_| ());
+        assert!(released.try_recv().is_err());
+    }
+}

@@ -95,12 +95,13 @@ pub(crate) async fn play(
         checked = preflight::check(&plan, stage) => checked?,
         () = interrupts.next() => return Err(StartError::Interrupted.into()),
     }
-    let server = match plan.endpoints.first() {
-        Some(url) => describe(url).await,
-        None => None,
-    };
+    let server = describe(&plan.endpoints).await;
     let (cpu_before_ns, server_cpu_before_s) = (cpu_ns(), stage.cpu_s());
     let conclusion = conduct(&plan, stage.memory(), interrupts).await?;
+    let not_sent = conclusion.measured.counts.not_sent();
+    if not_sent > 0 {
+        eprintln!("warning: {not_sent} arrivals were not sent, because the queue of their node was full");
+    }
     let measured_start_ns = conclusion.start_ns.saturating_add(plan.measured_ns().0);
     let started = SystemTime::now() - Duration::from_nanos(now_ns().saturating_sub(measured_start_ns));
     let around = Circumstances {

@@ -134,9 +134,6 @@ fn objections(conclusion: &Conclusion, offered: &Offered) -> Vec<String> {
         acquire: &timeline.total(Phase::Acquire),
     };
     let mut objections = punctuality.objections();
-    if counts.not_sent() > 0 {
-        objections.push(format!("{} arrivals found the queue of their node full", counts.not_sent()));
-    }
     if conclusion.stopped_ns.is_some() {
         objections.push("the run was interrupted before its end".to_owned());
     }

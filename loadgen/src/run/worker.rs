@@ -114,8 +114,9 @@ impl Shift {
 
         let brake = Arc::new(Brake::default());
         let mut nodes = self.start_nodes(locks, &outbox, &brake)?;
-        self.accompany(&mut nodes, orders, &outbox, &brake).await?;
-
+        if !self.accompany(&mut nodes, orders, &outbox, &brake).await? {
+            return Ok(());
+        }
         let closing = Closing {
             cpu_ns: cpu_ns().saturating_sub(cpu_before_ns),
             rss_kib: usage::rss_kib_max().unwrap_or(0),
@@ -158,14 +159,15 @@ impl Shift {
         Ok(nodes)
     }
 
-    /// Reports and listens until the last node has finished.
+    /// Reports and listens until the last node has finished; false when the coordinator went first, so that there is
+    /// nobody left to report to.
     async fn accompany(
         &self,
         nodes: &mut JoinSet<()>,
         mut orders: SplitStream<Frames>,
         outbox: &Outbox,
         brake: &Brake,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut ticks = interval_at(Instant::now() + time_until(self.start_ns) + REPORT_EVERY, REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -176,7 +178,7 @@ impl Shift {
                         Order::Stop => brake.pull(),
                         _ => return Err(unexpected("a confirmation")),
                     },
-                    None => return Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+                    None => return Ok(false),
                 },
                 _ = ticks.tick() => self.report(self.probe.take(), outbox).await?,
                 ended = nodes.join_next() => match ended {
@@ -185,7 +187,8 @@ impl Shift {
                 },
             }
         }
-        self.report(self.probe.finish(), outbox).await
+        self.report(self.probe.finish(), outbox).await?;
+        Ok(true)
     }
 
     async fn report(&self, taken: Taken, outbox: &Outbox) -> io::Result<()> {
