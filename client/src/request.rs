@@ -82,7 +82,8 @@ impl LeaseRequest {
     /// # Errors
     /// [`AcquireError`], that of the last attempt, once the wait is over; at once where trying again cannot help.
     pub async fn acquire(self) -> Result<Lease, AcquireError> {
-        let give_up = Instant::now() + self.wait;
+        // A wait too long for the clock to have an end has none.
+        let give_up = Instant::now().checked_add(self.wait);
         let seed = rand::random();
         let mut failures = 0;
         loop {
@@ -98,7 +99,7 @@ impl LeaseRequest {
                     | AcquireError::NoQuorum { .. }
                     | AcquireError::ValidityExhausted { .. }
             );
-            if !worthwhile || again >= give_up {
+            if !worthwhile || give_up.is_some_and(|end| again >= end) {
                 return Err(error);
             }
             tokio::time::sleep_until(again).await;
