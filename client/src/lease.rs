@@ -188,14 +188,14 @@ impl LeaseHandle {
     /// no endpoint ever answers again. Never taken back.
     ///
     /// A process that was stopped or suspended learns it at its first poll.
-    pub fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
+    pub fn lost(&self) -> impl Future<Output = LossReason> + Send + use<> {
         let held = Arc::clone(&self.held);
         async move { held.until(Held::loss).await }
     }
 
     /// Resolves when a fifth of the TTL is left and no renewal has succeeded, or the lease is over. A later renewal may
     /// still save it.
-    pub fn expiring_soon(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn expiring_soon(&self) -> impl Future<Output = ()> + Send + use<> {
         let held = Arc::clone(&self.held);
         async move { held.until(Held::expires_soon).await }
     }
