@@ -1,5 +1,7 @@
 //! The clocks of this process. The protocol never reads one: it is told.
 
+use std::time::Duration;
+
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::protocol::Moment;
@@ -14,6 +16,14 @@ const HOLDER_CLOCK: ClockId = ClockId::Monotonic;
 /// Now, on the holder's clock.
 pub(crate) fn now() -> Moment {
     Moment::from_nanos(nanos(HOLDER_CLOCK))
+}
+
+/// Sleeps until a moment, where the caller is on a runtime; for ever elsewhere, where there is no timer.
+pub(crate) async fn sleep_until(at: Moment) {
+    if tokio::runtime::Handle::try_current().is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(Duration::from_nanos(at.ns_since(now()))).await;
 }
 
 /// The wall clock in microseconds since 1970: a proposal for a token, never a measure of time.

@@ -248,7 +248,8 @@ impl Held {
         }
     }
 
-    /// Waits until `look` sees something.
+    /// Waits until `look` sees something, and sees to what becomes due meanwhile: the client's own timer may be late, or gone
+    /// with its runtime.
     pub(crate) async fn until<T>(self: &Arc<Self>, look: impl Fn(&Arc<Self>) -> Option<T>) -> T {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -256,7 +257,10 @@ impl Held {
             if let Some(seen) = look(self) {
                 return seen;
             }
-            changed.await;
+            tokio::select! {
+                () = changed => {}
+                () = clock::sleep_until(self.look(Hold::end)) => self.drive(Hold::handle_timeout),
+            }
         }
     }
 
@@ -284,8 +288,9 @@ impl Party for Held {
 }
 
 impl Sleeper for Held {
-    fn wake(self: Arc<Self>) {
-        lock(&self.progress).alarm = None;
+    fn wake(self: Arc<Self>, alarm: Alarm) {
+        // Another may have been set since this one rang: forgotten, it would ring on beside the next for ever.
+        lock(&self.progress).alarm.take_if(|current| *current == alarm);
         self.drive(Hold::handle_timeout);
     }
 

@@ -12,8 +12,8 @@ use crate::{clock, lock};
 
 /// Whoever wants to be woken.
 pub(crate) trait Sleeper: Send + Sync {
-    /// It is time. It sets its next alarm itself.
-    fn wake(self: Arc<Self>);
+    /// It is time, says this alarm. It sets its next one itself.
+    fn wake(self: Arc<Self>, alarm: Alarm);
 
     /// Its renewal may begin.
     fn admit(self: Arc<Self>);
@@ -126,9 +126,9 @@ impl Keeper {
 
     async fn run(self: Arc<Self>) {
         loop {
-            while let Some(sleeper) = self.pop_due(clock::now()) {
+            while let Some((alarm, sleeper)) = self.pop_due(clock::now()) {
                 if let Some(sleeper) = sleeper.upgrade() {
-                    sleeper.wake();
+                    sleeper.wake(alarm);
                 }
             }
             while let Some(sleeper) = self.pop_admitted(clock::now()) {
@@ -146,10 +146,10 @@ impl Keeper {
         }
     }
 
-    fn pop_due(&self, now: Moment) -> Option<Weak<dyn Sleeper>> {
+    fn pop_due(&self, now: Moment) -> Option<(Alarm, Weak<dyn Sleeper>)> {
         let mut table = lock(&self.table);
         let first = table.alarms.first_entry().filter(|entry| entry.key().at <= now)?;
-        Some(first.remove())
+        Some(first.remove_entry())
     }
 
     fn pop_admitted(&self, now: Moment) -> Option<Weak<dyn Sleeper>> {

@@ -165,6 +165,15 @@ impl Hold {
         }
     }
 
+    /// When the lease, or its release, is over at the latest; in the past once it is.
+    #[must_use]
+    pub const fn end(&self) -> Moment {
+        match self.state {
+            State::Releasing { until, .. } => until,
+            _ => self.deadline,
+        }
+    }
+
     /// Tells that time has passed.
     pub fn handle_timeout(&mut self, now: Moment) {
         match self.state {
