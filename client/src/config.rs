@@ -282,7 +282,8 @@ impl Address {
             Err(_) => Err(wrong("user and password must be UTF-8, percent-encoded")),
         };
         Ok(Self {
-            host: host.to_owned(),
+            // Upper and lower case are one host; a server named in both would vote twice.
+            host: host.to_ascii_lowercase(),
             port: url.port().unwrap_or(6379),
             database,
             username: decoded(url.username())?,
@@ -296,12 +297,23 @@ impl Address {
     }
 }
 
-/// A URL without what stands before an `@`.
+/// A URL without what may be a password: what stands before an `@`, and, where there is none, what stands after a colon and
+/// is not a port.
 fn redact(url: &str) -> String {
-    match url.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => url.to_owned(),
+    if let Some((_, host)) = url.rsplit_once('@') {
+        return format!("…@{host}");
     }
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    match rest.split_once(':') {
+        Some((host, port)) if host.is_empty() || !is_port(port) => format!("{scheme}{host}:…"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Whether a port, and perhaps a path, follows.
+fn is_port(text: &str) -> bool {
+    let port = text.split('/').next().unwrap_or_default();
+    !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn check_namespace(namespace: &str) -> Result<(), ConfigError> {
