@@ -199,7 +199,7 @@ impl Set {
         if !matches!(tokio::time::timeout(within, up).await, Ok(Ok(_))) {
             return Err(match &*endpoint.connection().borrow() {
                 Connection::Down(reason) => unreachable(reason),
-                Connection::Up { .. } => unreachable("no answer in time"),
+                Connection::Connecting | Connection::Up { .. } => unreachable("no answer in time"),
             });
         }
         endpoint.records(self.timeout_ms).await.map_err(|error| unreachable(&error.reason()))

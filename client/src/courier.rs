@@ -154,7 +154,7 @@ impl Courier {
                 }
                 Err(CallError::NoScript) => self.forget(),
                 Err(error) => {
-                    self.record(Standing::Unreachable(error.reason().to_string()));
+                    self.record(self.unreachable(&error.reason()));
                     return Err(error.reply());
                 }
             }
@@ -219,7 +219,7 @@ impl Courier {
             // Not written down there: it is admitted anew, and looked at again, before its next vote.
             Ok(AdmitReply::Refused(reason)) => self.record(Standing::Refused(reason.to_string())),
             Err(error) => {
-                self.record(Standing::Unreachable(error.reason().to_string()));
+                self.record(self.unreachable(&error.reason()));
                 self.forget();
             }
         }
@@ -230,7 +230,7 @@ impl Courier {
         if let Some(Membership { member, .. }) = &self.membership {
             let member = Arc::clone(member);
             if let Err(error) = self.run_timed(&member, &[], self.limits.request_timeout_ms).await {
-                self.record(Standing::Unreachable(error.reason().to_string()));
+                self.record(self.unreachable(&error.reason()));
             }
         }
     }
@@ -240,6 +240,9 @@ impl Courier {
     fn usable(&mut self) -> bool {
         let connection = self.connection.borrow_and_update().clone();
         let Connection::Up { epoch } = connection else {
+            if let Connection::Down(reason) = connection {
+                self.record(Standing::Unreachable(reason.to_string()));
+            }
             let now = clock::now();
             let due = self.probe_at <= now;
             if due {
@@ -256,10 +259,21 @@ impl Courier {
         true
     }
 
+    /// The standing of an endpoint that gave no answer. What its connection went down with says more than the silence that
+    /// follows.
+    fn unreachable(&self, silence: &str) -> Standing {
+        Standing::Unreachable(match &*self.connection.borrow() {
+            Connection::Down(reason) => reason.to_string(),
+            Connection::Connecting | Connection::Up { .. } => silence.to_owned(),
+        })
+    }
+
     fn down(&self) -> Reply {
         match &*self.connection.borrow() {
             Connection::Down(reason) => Reply::NotSent(Arc::clone(reason)),
-            Connection::Up { .. } => Reply::NotSent("the connection is being set up".into()),
+            Connection::Connecting | Connection::Up { .. } => {
+                Reply::NotSent("the connection is being set up".into())
+            }
         }
     }
 
@@ -299,7 +313,7 @@ impl Courier {
             Ok(AdmitReply::Refused(reason)) => {
                 (Standing::Refused(reason.to_string()), Reply::Refused(reason))
             }
-            Err(error) => (Standing::Unreachable(error.reason().to_string()), error.reply()),
+            Err(error) => (self.unreachable(&error.reason()), error.reply()),
         };
         self.admit_at = clock::now().plus_ms(ADMIT_RETRY_MS);
         self.record(standing);

@@ -60,6 +60,8 @@ pub(crate) struct Records {
 /// Whether there is a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Connection {
+    /// There is none yet.
+    Connecting,
     /// There is none; why.
     Down(Arc<str>),
     /// There is one: the `epoch`-th. Behind a new one may be another process.

@@ -185,6 +185,7 @@ impl MemoryEndpoint {
         match &*self.server.connection.borrow() {
             Connection::Up { .. } => Ok(()),
             Connection::Down(reason) => Err(CallError::Unknown(Arc::clone(reason))),
+            Connection::Connecting => Err(CallError::Unknown("not connected yet".into())),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Endpoints that are real servers. The one file that knows fred, and what its defaults would do to a lock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,8 +25,11 @@ use crate::scripts::Settings;
 
 /// Commands that wait in fred for one connection: batches and admissions, one in flight each.
 const COMMAND_BUFFER_LEN_MAX: usize = 64;
-/// Between attempts to connect: short, since an endpoint that is back should vote again soon.
-const RECONNECT_DELAY_MS: u32 = 100;
+/// Before attempts to connect, the first one too: short, since an endpoint that is back should vote again soon.
+const CONNECT_DELAY_MS_MIN: u32 = 1;
+const CONNECT_DELAY_MS_MAX: u32 = 100;
+/// How much longer each is than the one before.
+const CONNECT_DELAY_GROWTH: u32 = 3;
 /// How many keys a scan for locks looks at in one call, and how many calls it may take.
 const SCAN_COUNT: u32 = 10_000;
 const SCAN_CALLS_MAX: u32 = 10_000;
@@ -57,7 +61,7 @@ impl RedisEndpoint {
         let wrong = |error: Error| ConfigError::Url { endpoint: address.label(), reason: error.to_string() };
         let client = builder.build().map_err(wrong)?;
         let script = settings.script();
-        let (connection, connection_rx) = watch::channel(Connection::Down("not connected yet".into()));
+        let (connection, connection_rx) = watch::channel(Connection::Connecting);
         let endpoint = Self {
             label: address.label(),
             script_hash: Bytes::from(fred::util::sha1_hash(&script)),
@@ -237,7 +241,7 @@ async fn follow(
         tokio::select! {
             biased;
             event = errors.recv() => match event {
-                Ok((error, _)) => drop(connection.send_replace(Connection::Down(error.to_string().into()))),
+                Ok((error, _)) => drop(connection.send_replace(Connection::Down(in_words(&error)))),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
@@ -290,8 +294,9 @@ fn performance_config(limits: &Limits) -> PerformanceConfig {
 }
 
 fn reconnect_policy() -> ReconnectPolicy {
-    let mut policy = ReconnectPolicy::new_constant(0, RECONNECT_DELAY_MS);
-    policy.set_jitter(RECONNECT_DELAY_MS / 2);
+    let (min, max) = (CONNECT_DELAY_MS_MIN, CONNECT_DELAY_MS_MAX);
+    let mut policy = ReconnectPolicy::new_exponential(0, min, max, CONNECT_DELAY_GROWTH);
+    policy.set_jitter(CONNECT_DELAY_MS_MAX / 10);
     policy
 }
 
@@ -308,8 +313,14 @@ fn call_error(error: &Error) -> CallError {
             | "WRONGPASS",
         ) => CallError::Refused(details.into()),
         (ErrorKind::Timeout, _) => CallError::Unknown("no answer in time".into()),
-        _ => CallError::Unknown(error.to_string().into()),
+        _ => CallError::Unknown(in_words(error)),
     }
+}
+
+/// An error for people. Of an error of the operating system fred keeps the debug text, with the message somewhere inside.
+fn in_words(error: &Error) -> Arc<str> {
+    let message = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    message.map_or_else(|| error.to_string().into(), |(message, _)| message.into())
 }
 
 fn decode<T>(
