@@ -1,0 +1,20 @@
+//! The client on real servers, which each test starts and stops itself; one file per topic.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod admission;
+mod connecting;
+mod dropped_futures;
+mod exclusion;
+mod failures;
+mod fences;
+mod loss;
+mod memory;
+mod passwords;
+mod release;
+mod renewal;
+mod runtimes;
+mod settings;
+mod waiting;
