@@ -34,7 +34,7 @@
 //!
 //! * [`protocol`]: the rules, pure: no clock, no socket, no runtime. Public for benches and simulations, with no promise of
 //!   stability.
-//! * `scripts`: what endpoints run, one script, and its settings.
+//! * [`scripts`]: what endpoints run, one script, and its settings. Public for benches, with no promise of stability.
 //! * [`Client`], [`LeaseRequest`], [`Lease`]: the public face. `attempt`, `validation`: machines of the protocol between a
 //!   caller's future and the queues.
 //! * `core`: what all handles of a client share. `dispatcher`: the queue before an endpoint. `courier`: the task that empties
@@ -65,7 +65,7 @@ pub mod protocol;
 mod redis;
 mod request;
 mod rtt;
-mod scripts;
+pub mod scripts;
 mod status;
 mod ttl;
 mod validation;

@@ -1,4 +1,4 @@
-//! The text that endpoints run, made for one set.
+//! The text that endpoints run, made for one set. Public for benches, with no promise of stability.
 
 use crate::protocol::validity::QUARANTINE_MS;
 use crate::protocol::wire::PROTOCOL_VERSION;
@@ -8,26 +8,28 @@ const BODY: &str = include_str!("lease.lua");
 
 /// What all clients of a set must agree on. It stands in the script's text and in each endpoint's record of admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Begins every key, before a colon.
-    pub(crate) namespace: String,
+    pub namespace: String,
     /// Database number. In the text because SWAPDB moves data under a client.
-    pub(crate) database: u8,
+    pub database: u8,
     /// N.
-    pub(crate) endpoints: u32,
+    pub endpoints: u32,
     /// The longest TTL anybody may ask for.
-    pub(crate) ttl_ms_max: u32,
+    pub ttl_ms_max: u32,
 }
 
 impl Settings {
     /// How the record of admission begins.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let Self { database, endpoints, ttl_ms_max, .. } = self;
         format!("protocol={PROTOCOL_VERSION} max_ttl={ttl_ms_max} endpoints={endpoints} database={database}")
     }
 
     /// The whole script.
-    pub(crate) fn script(&self) -> String {
+    #[must_use]
+    pub fn script(&self) -> String {
         let Self { namespace, ttl_ms_max, .. } = self;
         let settings = self.text();
         format!(
