@@ -8,7 +8,7 @@ use leasehold::protocol::validity::{self, TTL_MS_MAX};
 use leasehold::protocol::wire::{Arguments, BATCH_LEN_MAX, BatchReply, Field, decode_batch};
 use leasehold::protocol::{
     Action, Attempt, AttemptFailure, AttemptParams, EndpointId, Fence, Grant, Hold, HoldEvent, HoldParams,
-    LeaseName, Moment, Operation, OwnerId, Quorum, Reply, Round,
+    LeaseName, Moment, Operation, OwnerId, Quorum, Renewal, Reply, Round,
 };
 
 const TTL_MS: u32 = 5_000;
@@ -106,8 +106,12 @@ fn hold(criterion: &mut Criterion) {
         quorum,
         grant: Grant { fence, deadline, voters: quorum.all() },
         ttl_ms: TTL_MS,
+        ttl_ms_max: TTL_MS_MAX,
         t0: T0,
         patience_ms: 500,
+        round_ns: 0,
+        renewal: Renewal::Auto,
+        renew_until: None,
         jitter_seed: 7,
     });
     renew(&mut hold, fence);
@@ -115,10 +119,13 @@ fn hold(criterion: &mut Criterion) {
     criterion.bench_function("hold/renewal", |b| b.iter(|| renew(&mut hold, black_box(fence))));
 }
 
-/// One round of renewal, from its alarm to the third yes.
+/// One round of renewal, from its alarm over its admission to the third yes.
 fn renew(hold: &mut Hold, fence: Fence) {
     let now = hold.poll_timeout().expect("a held lease is renewed");
     hold.handle_timeout(now);
+    let due = std::iter::from_fn(|| hold.poll_event()).any(|e| matches!(e, HoldEvent::RenewalDue { .. }));
+    assert!(due, "the alarm is that of a renewal");
+    hold.handle_admission(now, TTL_MS, 0);
     let mut asked: [Option<(EndpointId, Round)>; 3] = [None; 3];
     for slot in &mut asked {
         *slot = hold.poll_request().map(|request| (request.endpoint, request.round));
