@@ -37,6 +37,7 @@ local TOKEN_END = 9007199254740992 -- 2^53: Lua counts exactly below it
 
 local call, sub, find, format, max, min = redis.call, string.sub, string.find, string.format, math.max, math.min
 
+-- Numbers that only pass through stay the texts they came as: reading and writing 16 digits costs as much as a command.
 local function digits(token)
   return format('%.0f', token) -- tostring and .. print 14 digits
 end
@@ -146,16 +147,21 @@ local function yes(token)
   return GRANTED, token
 end
 
--- What stands under a lock's key: nil where nothing does, else whether it is the owner's, its token, and if it is not the
--- owner's, the code and value to answer.
+-- What stands under a lock's key: nil where nothing does, else whether it is the owner's, what it holds if it is, and if it
+-- is not, the code and value to answer.
 local function standing(lock, owner)
-  local value = redis.pcall('GET', lock)
-  if value == false then return nil end
-  if type(value) == 'table' then return false, nil, NOT_A_LOCK, 0 end -- wrong type
-  if sub(value, 1, 32) == owner and sub(value, 33, 33) == ':' then return true, tonumber(sub(value, 34)) end
+  local held = redis.pcall('GET', lock)
+  if held == false then return nil end
+  if type(held) == 'table' then return false, nil, NOT_A_LOCK, 0 end -- wrong type
+  if sub(held, 1, 33) == owner .. ':' then return true, held end
   local left = call('PTTL', lock)
   if left == -1 then return false, nil, NOT_A_LOCK, 0 end
   return false, nil, HELD, left
+end
+
+-- The token in what an own lock holds.
+local function token_of(held)
+  return tonumber(sub(held, 34))
 end
 
 -- Whose shadow stands for a name: true if the owner's, false and how long it stands if another's, nil if none does.
@@ -177,28 +183,29 @@ end
 -- Nothing drawn later from this stripe will be as small as token. What the stripe held is read before the operation writes
 -- anything: if it is no token, the operation is refused whole.
 local function lift_stripe(fence, drawn, token)
-  if drawn < token then call('SET', fence, digits(token)) end
+  if drawn < tonumber(token) then call('SET', fence, token) end
 end
 
 local operations = {}
 
 function operations.a(at)
-  local owner, ttl, fence = ARGV[at + 2], tonumber(ARGV[at + 5]), FENCE .. ARGV[at + 4]
-  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+  local owner, proposal, fence, ttl = ARGV[at + 2], ARGV[at + 3], FENCE .. ARGV[at + 4], ARGV[at + 5]
+  if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
   local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
   if own_shadow == false then return HELD, shadow_left end
-  local proposal = min(max(tonumber(ARGV[at + 3]), time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
-  local token = max(stripe_token(fence) + 1, proposal)
+  local proposed = tonumber(proposal)
+  local clamped = min(max(proposed, time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
+  local token = max(stripe_token(fence) + 1, clamped)
   if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
-  local text, lock = digits(token), LOCK .. ARGV[at + 1]
+  local text, lock = token == proposed and proposal or digits(token), LOCK .. ARGV[at + 1]
   -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
   if call('SET', lock, owner .. ':' .. text, 'NX', 'PX', ttl) then
     call('SET', fence, text)
     return GRANTED, token
   end
-  local own, held_token, code, value = standing(lock, owner)
-  if own then return GRANTED, held_token end
+  local own, held, code, value = standing(lock, owner)
+  if own then return GRANTED, token_of(held) end
   return code, value
 end
 
@@ -209,40 +216,40 @@ local function extend(lock, owner, token, fence, ttl)
   if not own then return code, value end
   call('PEXPIRE', lock, ttl, 'GT') -- never shortens: an earlier, longer promise still counts
   lift_stripe(fence, drawn, token)
-  return yes(token)
+  return yes(tonumber(token))
 end
 
 function operations.e(at)
-  local token, ttl = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5])
-  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+  local token, ttl = ARGV[at + 3], ARGV[at + 5]
+  if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   return extend(LOCK .. ARGV[at + 1], ARGV[at + 2], token, FENCE .. ARGV[at + 4], ttl)
 end
 
 function operations.h(at)
-  local owner, token, ttl = ARGV[at + 2], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 5])
-  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+  local owner, token, ttl = ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
+  if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
   local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
   if own_shadow == false then return HELD, shadow_left end
   local drawn = stripe_token(fence)
-  if call('SET', lock, owner .. ':' .. digits(token), 'NX', 'PX', ttl) then
+  if call('SET', lock, owner .. ':' .. token, 'NX', 'PX', ttl) then
     lift_stripe(fence, drawn, token)
-    return yes(token)
+    return yes(tonumber(token))
   end
   return extend(lock, owner, token, fence, ttl)
 end
 
 function operations.r(at)
-  local owner, token = ARGV[at + 2], tonumber(ARGV[at + 3])
+  local owner, token = ARGV[at + 2], ARGV[at + 3]
   local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
   local drawn = stripe_token(fence)
-  local own, held_token, code, value = standing(lock, owner)
+  local own, held, code, value = standing(lock, owner)
   if own == nil then return MISSING, 0 end
   if not own then return code, value end
-  if held_token > token then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
-  call('SET', lock, owner .. ':' .. digits(token), 'KEEPTTL')
+  if token_of(held) > tonumber(token) then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
+  call('SET', lock, owner .. ':' .. token, 'KEEPTTL')
   lift_stripe(fence, drawn, token)
-  return yes(token)
+  return yes(tonumber(token))
 end
 
 function operations.s(at)
@@ -260,8 +267,8 @@ function operations.s(at)
 end
 
 function operations.v(at)
-  local own, token, code, value = standing(LOCK .. ARGV[at + 1], ARGV[at + 2])
-  if own then return yes(token) end
+  local own, held, code, value = standing(LOCK .. ARGV[at + 1], ARGV[at + 2])
+  if own then return yes(token_of(held)) end
   if own == false then return code, value end
   local own_shadow, shadow_left = shadow_of(ARGV[at + 1], ARGV[at + 2])
   if own_shadow == nil then return MISSING, 0 end
