@@ -24,11 +24,12 @@
 //!
 //! # What may be assumed
 //!
-//! * **While [`Lease::is_valid`]**, no other client holds a valid lease on the name, as long as clocks run within 1 % of each
-//!   other and every endpoint that loses data is noticed (it is, at its next contact, and gives no votes for 30 s).
+//! * **While [`Lease::is_valid`](LeaseHandle::is_valid)**, no other client holds a valid lease on the name, as long as
+//!   clocks run within 1 % of each other and every endpoint that loses data is noticed (it is, at its next contact, and
+//!   gives no votes for 30 s).
 //! * **Always**, tokens of later leases are larger: a resource that refuses smaller ones is safe even from a holder that was
 //!   stopped past its deadline.
-//! * **After loss**, nothing: stop. [`Lease::lost`] resolves a few milliseconds before the deadline.
+//! * **After loss**, nothing: stop. [`Lease::lost`](LeaseHandle::lost) resolves a few milliseconds before the deadline.
 //!
 //! # Layout
 //!
