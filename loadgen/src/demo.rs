@@ -81,7 +81,7 @@ async fn play_and_save(
 /// What the figures show, for somebody who sees them for the first time.
 fn in_words(quorum: &Run, naive: &Run) -> String {
     let seconds = |ms: u64| ms as f64 / 1e3;
-    let pauses = &quorum.parameters.pauses;
+    let pauses = &quorum.parameters.faults;
     let paused_ms = pauses.first().map_or(0, |pause| pause.length_ms);
     let exposed = |run: &Run| run.safety.exposure.count;
     let fenced = quorum.safety.stale_writes_accepted_fenced.as_ref().map_or(0, |count| count.count);

@@ -67,7 +67,7 @@ fn without_a_lock_the_referee_finds_overlaps_by_every_measure() {
 fn in_memory_the_same_is_seen_with_simulated_pauses() {
     let quorum = Run::of(&format!("--lock quorum --memory {PAUSES}"));
     quorum.assert_played();
-    assert_eq!(quorum.json["parameters"]["pauses_simulated"], true);
+    assert_eq!(quorum.json["parameters"]["faults_simulated"], true);
     assert_eq!(quorum.seen("contract_overlaps"), 0);
     assert_eq!(quorum.seen("stale_writes_accepted_fenced"), 0);
     assert!(quorum.seen("stale_writes_attempted") > 0);

@@ -42,7 +42,7 @@ fn a_run_leaves_its_folder_whole() {
     assert!(read("violations.json").starts_with('{'));
     let faults: Vec<serde_json::Value> =
         read("faults.jsonl").lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let pauses = run.json["parameters"]["pauses"].as_array().map_or(0, Vec::len);
+    let pauses = run.json["parameters"]["faults"].as_array().map_or(0, Vec::len);
     assert!(pauses > 0);
     assert_eq!(faults.len(), pauses);
     for fault in &faults {

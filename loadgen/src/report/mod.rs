@@ -4,6 +4,7 @@
 //!
 //! - `run_json`, `read`: the run as one value, written and read back.
 //! - `hgrm`, `hlog`: histograms in the formats that existing plotters read.
+//! - `fault_line`: what was done, one line each.
 //! - `save`, `folder`: the results folder, whole or not at all.
 //! - `environment`: where and with what a run was made.
 //! - `verdict`: whether its figures may be used, and the exit status.
@@ -11,6 +12,7 @@
 
 mod compare;
 mod environment;
+mod fault_line;
 mod folder;
 mod hgrm;
 mod hlog;
@@ -25,10 +27,11 @@ mod verdict;
 
 pub(crate) use compare::{CompareError, compare, side_by_side};
 pub(crate) use environment::shareable_command;
+pub(crate) use fault_line::FaultLine;
 pub(crate) use folder::{FolderError, check_writable, rfc3339};
 pub(crate) use read::{ReadError, read_run};
 pub(crate) use run_json::{
-    Contention, Environment, LatencyTable, Parameters, Pause, Renewals, Run, SCHEMA, Server, Usage,
+    Contention, Environment, LatencyTable, Parameters, PlannedFault, Renewals, Run, SCHEMA, Server, Usage,
 };
 pub(crate) use save::{SaveError, save};
 pub(crate) use summary::summary;

@@ -86,18 +86,26 @@ pub(crate) struct Parameters {
     pub(crate) wait_ms: u64,
     /// The TTL of leases.
     pub(crate) ttl_ms: u64,
-    /// The pauses of nodes, as planned.
-    pub(crate) pauses: Vec<Pause>,
-    /// Whether a pause stops a thread of this program instead of a process, as it must where endpoints are in memory.
-    pub(crate) pauses_simulated: bool,
+    /// How the rate goes over time: `constant`, or what ramp, step or spike it is.
+    pub(crate) profile: String,
+    /// How long a holder rests after a release before its next acquisition can be called.
+    pub(crate) think_us: u64,
+    /// What is done to nodes, servers and links, as planned.
+    pub(crate) faults: Vec<PlannedFault>,
+    /// Whether faults are acted out within this program, as they must be where endpoints are in memory.
+    pub(crate) faults_simulated: bool,
 }
 
-/// A planned pause of one node.
+/// A fault as it was planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Pause {
-    /// Which node.
-    pub(crate) node: u32,
+pub(crate) struct PlannedFault {
+    /// What is done, as scenario files call it: `pause-node`.
+    pub(crate) fault: String,
+    /// To whom, in words: `node 5`.
+    pub(crate) target: String,
+    /// What else there is to say; often empty.
+    pub(crate) detail: String,
     /// When it begins, from the start of the measured part.
     pub(crate) at_ms: u64,
     /// How long it lasts.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::fault_line::FaultLine;
 use super::folder::{FolderError, folder_name, write_folder};
 use super::hgrm::write_hgrm;
 use super::hlog::{HlogError, write_hlog};
@@ -40,7 +41,7 @@ pub(crate) fn save(
     run: &Run,
     timeline: &Timeline,
     violations: &Violations,
-    faults: &[impl Serialize],
+    faults: &[FaultLine],
 ) -> Result<PathBuf, SaveError> {
     let mut files = vec![
         (RUN_FILE.to_owned(), json(run)?),

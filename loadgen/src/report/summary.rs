@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::run_json::{Parameters, Run};
+use super::run_json::{Parameters, PlannedFault, Run};
 use super::table::{NOTHING, decimal, length, ms, per_second, percent, row, table, whole};
 use crate::measure::Latency;
 use crate::referee::Count;
@@ -23,20 +23,12 @@ pub(crate) fn summary(run: &Run, promises_safety: bool) -> String {
 
 /// What was asked of the lock, in one line.
 pub(crate) fn workload(run: &Run) -> String {
-    let Parameters { rate_per_s, duration_ms, keys, skew, arrivals, hold_us, ttl_ms, pauses, .. } =
-        &run.parameters;
-    let lengths = || pauses.iter().map(|pause| pause.length_ms);
-    let paused = match (pauses.len(), lengths().min(), lengths().max()) {
-        (count, Some(shortest), Some(longest)) if shortest == longest => {
-            format!("{count} node pauses of {}", length(longest))
-        }
-        (count, Some(shortest), Some(longest)) => {
-            format!("{count} node pauses of {} to {}", length(shortest), length(longest))
-        }
-        _ => "no pauses".to_owned(),
-    };
+    let Parameters {
+        rate_per_s, duration_ms, keys, skew, arrivals, hold_us, ttl_ms, faults, profile, ..
+    } = &run.parameters;
+    let profile = if profile == "constant" { String::new() } else { format!(" ({profile})") };
     format!(
-        "{}: {} nodes, {} names ({skew}), {} {arrivals} for {}, held for {} ms, TTL {}, {paused}, seed {}\n",
+        "{}: {} nodes, {} names ({skew}), {} {arrivals}{profile} for {}, held for {} ms, TTL {}, {}, seed {}\n",
         run.scenario,
         run.nodes,
         whole(u64::from(*keys)),
@@ -44,8 +36,31 @@ pub(crate) fn workload(run: &Run) -> String {
         length(*duration_ms),
         ms(Some(*hold_us as f64)),
         length(*ttl_ms),
+        kinds_of(faults),
         run.seed,
     )
+}
+
+/// How many faults of each kind, and how long they last.
+fn kinds_of(faults: &[PlannedFault]) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for fault in faults {
+        if !kinds.contains(&fault.fault.as_str()) {
+            kinds.push(&fault.fault);
+        }
+    }
+    let told = kinds.iter().map(|kind| {
+        let of_kind = || faults.iter().filter(|fault| fault.fault == *kind);
+        let (shortest, longest) = of_kind()
+            .fold((u64::MAX, 0), |(min, max), fault| (min.min(fault.length_ms), max.max(fault.length_ms)));
+        let count = of_kind().count();
+        match (shortest, longest) {
+            (_, 0) => format!("{count} {kind}"),
+            _ if shortest == longest => format!("{count} {kind} of {}", length(longest)),
+            _ => format!("{count} {kind} of {} to {}", length(shortest), length(longest)),
+        }
+    });
+    if kinds.is_empty() { "no faults".to_owned() } else { told.collect::<Vec<_>>().join(", ") }
 }
 
 fn outcome(run: &Run) -> String {

@@ -1,7 +1,6 @@
 //! What was done to the nodes, as planned and as it happened.
 
-use serde::Serialize;
-
+use crate::report::FaultLine;
 use crate::run::pauses::{PlannedPause, planned};
 use crate::run::plan::Plan;
 
@@ -68,8 +67,9 @@ impl FaultLog {
     pub(crate) fn lines(&self, warm_up_ms: u64, simulated: bool) -> Vec<FaultLine> {
         let from_measured = |at_ns: u64| at_ns as f64 / 1e6 - warm_up_ms as f64;
         let line = |pause: &ActualPause| FaultLine {
-            fault: "pause-node",
-            node: pause.planned.node,
+            fault: "pause-node".to_owned(),
+            target: format!("node {}", pause.planned.node),
+            detail: String::new(),
             simulated,
             planned_start_ms: from_measured(pause.planned.start_ns),
             planned_end_ms: from_measured(pause.planned.end_ns),
@@ -78,19 +78,6 @@ impl FaultLog {
         };
         self.pauses.iter().map(line).collect()
     }
-}
-
-/// One line of `faults.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct FaultLine {
-    fault: &'static str,
-    node: u32,
-    /// Whether a thread was blocked instead of a process stopped.
-    simulated: bool,
-    planned_start_ms: f64,
-    planned_end_ms: f64,
-    actual_start_ms: f64,
-    actual_end_ms: Option<f64>,
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl Played {
     /// Writes its folder.
     pub(crate) fn save(&self, results: &Path) -> Result<PathBuf, SaveError> {
         let Conclusion { measured, findings, faults, .. } = &self.conclusion;
-        let faults = faults.lines(self.run.parameters.warm_up_ms, self.run.parameters.pauses_simulated);
+        let faults = faults.lines(self.run.parameters.warm_up_ms, self.run.parameters.faults_simulated);
         report::save(results, self.started, &self.run, &measured.timeline, &findings.violations, &faults)
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use crate::clock::duration_ns;
 use crate::measure::Phase;
 use crate::report::{
-    Contention, Environment, LatencyTable, Parameters, Pause, Punctuality, Renewals, Run, SCHEMA, Usage,
-    rfc3339,
+    Contention, Environment, LatencyTable, Parameters, PlannedFault, Punctuality, Renewals, Run, SCHEMA,
+    Usage, rfc3339,
 };
 use crate::run::coordinator::Conclusion;
 use crate::run::link::Closing;
@@ -102,8 +102,10 @@ impl Offered {
 
 fn parameters(plan: &Plan, simulated: bool) -> Parameters {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let pause = |pause: crate::run::pauses::PlannedPause| Pause {
-        node: pause.node,
+    let pause = |pause: crate::run::pauses::PlannedPause| PlannedFault {
+        fault: "pause-node".to_owned(),
+        target: format!("node {}", pause.node),
+        detail: String::new(),
         at_ms: pause.start_ns.saturating_sub(plan.measured_ns().0) / 1_000_000,
         length_ms: (pause.end_ns - pause.start_ns) / 1_000_000,
     };
@@ -118,8 +120,10 @@ fn parameters(plan: &Plan, simulated: bool) -> Parameters {
         hold_us: duration_ns(plan.hold) / 1_000,
         wait_ms: ms(plan.wait),
         ttl_ms: ms(plan.ttl),
-        pauses: planned(plan).into_iter().map(pause).collect(),
-        pauses_simulated: simulated && plan.pauses.is_some(),
+        profile: "constant".to_owned(),
+        think_us: 0,
+        faults: planned(plan).into_iter().map(pause).collect(),
+        faults_simulated: simulated && plan.pauses.is_some(),
     }
 }
 

@@ -76,12 +76,12 @@ fn different_workloads_are_refused_by_what_differs() {
     other.scenario = "calm".to_owned();
     other.parameters.rate_per_s = 500.0;
     other.parameters.skew = "uniform".to_owned();
-    other.parameters.pauses.pop();
+    other.parameters.faults.pop();
     let error = compare(&run(), &other).unwrap_err();
     assert_eq!(
         error.to_string(),
         "A and B are different workloads and cannot be compared: scenario (gc-pause against calm), \
-         nodes (40 against 20), pauses (2 of them against 1 of them), rate_per_s (2000.0 against 500.0), \
+         nodes (40 against 20), faults (2 of them against 1 of them), rate_per_s (2000.0 against 500.0), \
          skew (zipf:1.0 against uniform); repeat one with the other's settings"
     );
     assert_eq!(error.exit(), Exit::Usage);
@@ -89,7 +89,9 @@ fn different_workloads_are_refused_by_what_differs() {
 
 #[test]
 fn each_parameter_identifies_the_workload() {
-    let changes: [fn(&mut Run); 10] = [
+    let changes: [fn(&mut Run); 12] = [
+        |run| run.parameters.profile.push('x'),
+        |run| run.parameters.think_us += 1,
         |run| run.parameters.duration_ms += 1,
         |run| run.parameters.warm_up_ms += 1,
         |run| run.parameters.cool_down_ms += 1,
@@ -98,7 +100,7 @@ fn each_parameter_identifies_the_workload() {
         |run| run.parameters.hold_us += 1,
         |run| run.parameters.wait_ms += 1,
         |run| run.parameters.ttl_ms += 1,
-        |run| run.parameters.pauses[0].length_ms += 1,
+        |run| run.parameters.faults[0].length_ms += 1,
         |run| run.parameters.rate_per_s += 0.5,
     ];
     for change in changes {

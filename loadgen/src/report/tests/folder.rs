@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{run, started, timeline};
 use crate::referee::Violations;
+use crate::report::fault_line::FaultLine;
 use crate::report::folder::{FolderError, check_writable, folder_name, rfc3339, write_folder};
 use crate::report::read::read_run;
 use crate::report::save::save;
@@ -34,10 +35,23 @@ fn a_folder_is_named_after_its_run() {
     assert_eq!(rfc3339(beyond_any_calendar), "1970-01-01T00:00:00Z");
 }
 
+fn fault(fault: &str, actual_end_ms: Option<f64>) -> FaultLine {
+    FaultLine {
+        fault: fault.to_owned(),
+        target: "node 5".to_owned(),
+        detail: String::new(),
+        simulated: false,
+        planned_start_ms: 1.0,
+        planned_end_ms: 2.0,
+        actual_start_ms: 1.5,
+        actual_end_ms,
+    }
+}
+
 #[test]
 fn a_saved_run_is_whole() {
     let results = tempfile::tempdir().unwrap();
-    let faults = [serde_json::json!({"kind": "pause-node"}), serde_json::json!({"kind": "reset"})];
+    let faults = [fault("pause-node", Some(2.5)), fault("reset", None)];
     let folder =
         save(results.path(), started(), &run(), &timeline(), &Violations::default(), &faults).unwrap();
     assert_eq!(names(results.path()), ["20261122T122153Z-gc-pause-quorum-7"]);
@@ -47,7 +61,8 @@ fn a_saved_run_is_whole() {
     );
     assert_eq!(read_run(&folder).unwrap(), run());
     let lines = fs::read_to_string(folder.join("faults.jsonl")).unwrap();
-    assert_eq!(lines, "{\"kind\":\"pause-node\"}\n{\"kind\":\"reset\"}\n");
+    let back: Vec<FaultLine> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(back, faults);
     let violations: Violations =
         serde_json::from_slice(&fs::read(folder.join("violations.json")).unwrap()).unwrap();
     assert_eq!(violations, Violations::default());

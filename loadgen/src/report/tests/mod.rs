@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::run_json::{
-    Contention, Environment, LatencyTable, Parameters, Pause, Renewals, Run, SCHEMA, Server, Usage,
+    Contention, Environment, LatencyTable, Parameters, PlannedFault, Renewals, Run, SCHEMA, Server, Usage,
 };
 use crate::measure::{Phase, Recorder, Slack, Timeline};
 use crate::referee::{GrantRecord, Referee, ReleaseOutcome, Safety, Write};
@@ -77,6 +77,11 @@ fn safety(token: Option<u64>) -> Safety {
     referee.finish().safety
 }
 
+fn pause(target: &str, at_ms: u64, length_ms: u64) -> PlannedFault {
+    let (fault, target, detail) = ("pause-node".to_owned(), target.to_owned(), String::new());
+    PlannedFault { fault, target, detail, at_ms, length_ms }
+}
+
 /// A valid run of the quorum lock.
 fn run() -> Run {
     let timeline = timeline();
@@ -99,11 +104,10 @@ fn run() -> Run {
             hold_us: 2_000,
             wait_ms: 2_000,
             ttl_ms: 5_000,
-            pauses: vec![
-                Pause { node: 3, at_ms: 4_000, length_ms: 6_500 },
-                Pause { node: 9, at_ms: 12_000, length_ms: 7_000 },
-            ],
-            pauses_simulated: false,
+            profile: "constant".to_owned(),
+            think_us: 0,
+            faults: vec![pause("node 3", 4_000, 6_500), pause("node 9", 12_000, 7_000)],
+            faults_simulated: false,
         },
         environment: Environment {
             commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
