@@ -36,11 +36,13 @@
 //! * `port`: reserves a loopback port for as long as its server lives, also while the server is down.
 //! * `spawner`: the one thread that starts processes, because the kernel ties a child to its parent *thread*.
 //! * `server`, `trio`: the processes and what can be done to them.
+//! * `forwarder`: a way to a server that can be made slow, stand still, forget its connections, or lead elsewhere.
 //! * `ready`: waits, bounded, until a process that was just started answers.
 //! * `resp`: one command, one reply.
 //! * `log`: the end of a server's own log, for error messages.
 
 mod error;
+mod forwarder;
 mod log;
 mod options;
 mod port;
@@ -52,6 +54,7 @@ mod spawner;
 mod trio;
 
 pub use error::{CommandError, ProcessError, ProgramError, StartError};
+pub use forwarder::Forwarder;
 pub use options::{Fsync, Persistence, ServerOptions};
 pub use program::{ServerKind, ServerProgram};
 pub use resp::Reply;
