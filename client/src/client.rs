@@ -11,9 +11,10 @@ use crate::endpoint::Endpoint;
 use crate::error::AcquireError;
 use crate::error::{ConfigError, ConnectError};
 use crate::keeper::Sleeper;
+use crate::protocol::gate::Standing;
 use crate::redis::RedisEndpoint;
 use crate::request::LeaseRequest;
-use crate::status::{EndpointStatus, Standing};
+use crate::status::EndpointStatus;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 

@@ -14,10 +14,11 @@ use crate::error::{EndpointReason, EndpointReasons};
 use crate::keeper::Keeper;
 use crate::observer::Observer;
 use crate::peers::Peers;
+use crate::protocol::gate::Standing;
 use crate::protocol::operation::{Operation, Reply, Request};
 use crate::protocol::{LeaseName, OwnerId, Quorum};
 use crate::rtt::RoundTimes;
-use crate::status::{EndpointStatus, Standing};
+use crate::status::EndpointStatus;
 
 /// The inside of a client. Its tasks end when the last handle and the last lease are gone.
 pub(crate) struct Core {
@@ -73,7 +74,6 @@ impl Core {
                 Arc::clone(&peers),
                 config.limits,
                 Arc::clone(&keeper),
-                config.quorum,
             );
             tokio::spawn(courier.run());
             Link { label, dispatcher, standing }

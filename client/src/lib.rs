@@ -39,7 +39,7 @@
 //! * [`Client`], [`LeaseRequest`], [`Lease`]: the public face. `attempt`, `validation`: machines of the protocol between a
 //!   caller's future and the queues.
 //! * `core`: what all handles of a client share. `dispatcher`: the queue before an endpoint. `courier`: the task that empties
-//!   it in batches and admits the endpoint. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
+//!   it in batches, through the gate of the rules. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
 //! * `endpoint`: what an endpoint must do. `redis`: real servers; the one file that knows fred. [`memory`]: in this process,
 //!   for tests.
 //! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock;
-use crate::protocol::Moment;
+use crate::protocol::gate::Standing;
 
 /// One endpoint as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,21 +56,8 @@ impl fmt::Display for EndpointState {
     }
 }
 
-/// The same with a moment instead of a duration, as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Connecting,
-    Admitted { quarantined_until: Moment },
-    Unreachable(String),
-    Refused(String),
-}
-
 impl Standing {
-    /// Whether the endpoint answers and belongs to the set, voting or not.
-    pub(crate) const fn is_admitted(&self) -> bool {
-        matches!(self, Self::Admitted { .. })
-    }
-
+    /// The same with a duration instead of a moment, as it is shown.
     pub(crate) fn state(&self) -> EndpointState {
         match self {
             Self::Connecting => EndpointState::Connecting,
@@ -78,8 +65,8 @@ impl Standing {
                 0 => EndpointState::Ready,
                 left => EndpointState::Quarantined { left: Duration::from_nanos(left) },
             },
-            Self::Unreachable(reason) => EndpointState::Unreachable { reason: reason.clone() },
-            Self::Refused(reason) => EndpointState::Refused { reason: reason.clone() },
+            Self::Unreachable(reason) => EndpointState::Unreachable { reason: reason.to_string() },
+            Self::Refused(reason) => EndpointState::Refused { reason: reason.to_string() },
         }
     }
 }

@@ -16,17 +16,21 @@
 //! * [`name`], [`fence`], [`operation`]: what is said to an endpoint and what it answers.
 //! * [`wire`]: the same as bytes: a batch of operations as script arguments, its replies back.
 //! * [`attempt`]: one attempt to acquire. [`hold`]: renewal, shadow, loss, release. [`validation`]: the second look.
+//! * [`call`], [`gate`]: an endpoint is admitted before it is asked. [`peers`]: what one client's endpoints know of each other.
 //! * [`limiter`]: how fast one client may renew. [`backoff`]: jittered delays. [`clock_watch`]: does an
 //!   endpoint's clock keep pace?
 
 pub mod attempt;
 pub mod backoff;
+pub mod call;
 pub mod clock_watch;
 pub mod fence;
+pub mod gate;
 pub mod hold;
 pub mod limiter;
 pub mod name;
 pub mod operation;
+pub mod peers;
 pub mod quorum;
 pub mod tally;
 pub mod time;
@@ -36,10 +40,12 @@ pub mod wire;
 
 pub use attempt::{Attempt, AttemptFailure, AttemptParams, Grant};
 pub use fence::{Fence, OwnerId};
+pub use gate::Gate;
 pub use hold::{Hold, HoldEvent, HoldParams, LossReason, Renewal};
 pub use limiter::Limiter;
 pub use name::{LeaseName, NameError};
 pub use operation::{Action, Operation, Reply, Request, Round, Vote};
+pub use peers::Peers;
 pub use quorum::{EndpointId, EndpointSet, Quorum, QuorumError};
 pub use tally::Tally;
 pub use time::Moment;

@@ -6,6 +6,7 @@ mod attempt_orders;
 mod backoff;
 mod clock_watch;
 mod degraded;
+mod gate;
 mod hold;
 mod hold_histories;
 mod limiter;
