@@ -40,7 +40,7 @@
 //!   caller's future and the queues.
 //! * `core`: what all handles of a client share. `dispatcher`: the queue before an endpoint. `courier`: the task that empties
 //!   it in batches, through the gate of the rules. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
-//! * `endpoint`: what an endpoint must do. `redis`: real servers; the one file that knows fred. [`memory`]: in this process,
+//! * `endpoint`: what an endpoint must do. `redis`: real servers; the one room that knows fred. [`memory`]: in this process,
 //!   for tests.
 //! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`.
 

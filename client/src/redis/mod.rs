@@ -1,35 +1,29 @@
-//! Endpoints that are real servers. The one file that knows fred, and what its defaults would do to a lock.
+//! Endpoints that are real servers. The one room that knows fred, and what its defaults would do to a lock.
+//!
+//! `connect`: how a connection is made and kept. `reply`: what fred hands back, sorted by what it proves.
 
-use std::sync::Arc;
+mod connect;
+mod reply;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::buf::Buf as _;
-use fred::prelude::{
-    Builder, Client, ClientLike as _, Config, ConnectionConfig, Error, ErrorKind, EventInterface as _,
-    Options, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig, Value,
-};
-use fred::types::config::UnresponsiveConfig;
-use fred::types::{ClusterHash, CustomCommand, RespVersion};
+use fred::prelude::{Builder, Client, ClientLike as _, Error, EventInterface as _, Options, Value};
+use fred::types::{ClusterHash, CustomCommand};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
+use self::connect::{connection_config, follow, performance_config, reconnect_policy, server_config};
+use self::reply::{call_error, decode};
 use crate::config::{Address, Limits};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records};
 use crate::error::ConfigError;
 use crate::protocol::operation::Operation;
-use crate::protocol::wire::{self, AdmitReply, Arguments, BatchReply, Field};
+use crate::protocol::wire::{self, AdmitReply, Arguments, BatchReply};
 use crate::scripts::Settings;
 
-/// Commands that wait in fred for one connection: batches and admissions, one in flight each.
-const COMMAND_BUFFER_LEN_MAX: usize = 64;
-/// Before attempts to connect, the first one too: short, since an endpoint that is back should vote again soon.
-const CONNECT_DELAY_MS_MIN: u32 = 1;
-const CONNECT_DELAY_MS_MAX: u32 = 100;
-/// How much longer each is than the one before.
-const CONNECT_DELAY_GROWTH: u32 = 3;
 /// How many keys a scan for locks looks at in one call, and how many calls it may take.
 const SCAN_COUNT: u32 = 10_000;
 const SCAN_CALLS_MAX: u32 = 10_000;
@@ -226,115 +220,4 @@ impl Drop for RedisEndpoint {
             });
         }
     }
-}
-
-/// Follows the connection: an error takes it down, a completed reconnect brings it up.
-async fn follow(
-    mut errors: broadcast::Receiver<(Error, Option<Server>)>,
-    mut reconnects: broadcast::Receiver<Server>,
-    connection: watch::Sender<Connection>,
-) {
-    let mut epoch = 0;
-    loop {
-        // Errors first: of an error and a reconnect that are both waiting, the reconnect is the later one, as a rule. Where
-        // it is not, commands time out and the next error puts it right.
-        tokio::select! {
-            biased;
-            event = errors.recv() => match event {
-                Ok((error, _)) => drop(connection.send_replace(Connection::Down(in_words(&error)))),
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            },
-            event = reconnects.recv() => match event {
-                Ok(_) | Err(RecvError::Lagged(_)) => {
-                    epoch += 1;
-                    connection.send_replace(Connection::Up { epoch });
-                }
-                Err(RecvError::Closed) => return,
-            },
-        }
-    }
-}
-
-fn server_config(address: &Address) -> Config {
-    Config {
-        server: ServerConfig::new_centralized(address.host.clone(), address.port),
-        username: address.username.clone(),
-        password: address.password.clone(),
-        database: Some(address.database),
-        version: RespVersion::RESP2,
-        // A server that is down at the start is waited for in the background.
-        fail_fast: false,
-        ..Config::default()
-    }
-}
-
-fn connection_config(limits: &Limits) -> ConnectionConfig {
-    let connect = Duration::from_millis(limits.connect_timeout_ms.into());
-    ConnectionConfig {
-        connection_timeout: connect,
-        // Also bounds the set-up of each new connection: a server that accepts and never answers is caught by this.
-        internal_command_timeout: connect,
-        max_command_attempts: 1,
-        max_redirections: 1,
-        max_command_buffer_len: COMMAND_BUFFER_LEN_MAX,
-        reconnect_on_auth_error: true,
-        auto_client_setname: false,
-        unresponsive: UnresponsiveConfig { max_timeout: Some(connect * 2), interval: connect / 2 },
-        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
-        ..ConnectionConfig::default()
-    }
-}
-
-fn performance_config(limits: &Limits) -> PerformanceConfig {
-    PerformanceConfig {
-        default_command_timeout: Duration::from_millis(limits.connect_timeout_ms.into()),
-        ..PerformanceConfig::default()
-    }
-}
-
-fn reconnect_policy() -> ReconnectPolicy {
-    let (min, max) = (CONNECT_DELAY_MS_MIN, CONNECT_DELAY_MS_MAX);
-    let mut policy = ReconnectPolicy::new_exponential(0, min, max, CONNECT_DELAY_GROWTH);
-    policy.set_jitter(CONNECT_DELAY_MS_MAX / 10);
-    policy
-}
-
-/// Sorts fred's errors by what they prove. Only a server's own word before execution proves that nothing ran.
-fn call_error(error: &Error) -> CallError {
-    let details = error.details();
-    let word = details.split(' ').next().unwrap_or_default();
-    match (error.kind(), word) {
-        (_, "NOSCRIPT") => CallError::NoScript,
-        (ErrorKind::Backpressure, _) => CallError::Refused(details.into()),
-        (
-            _,
-            "LOADING" | "READONLY" | "MISCONF" | "OOM" | "BUSY" | "NOREPLICAS" | "NOAUTH" | "NOPERM"
-            | "WRONGPASS",
-        ) => CallError::Refused(details.into()),
-        (ErrorKind::Timeout, _) => CallError::Unknown("no answer in time".into()),
-        _ => CallError::Unknown(in_words(error)),
-    }
-}
-
-/// An error for people. Of an error of the operating system fred keeps the debug text, with the message somewhere inside.
-fn in_words(error: &Error) -> Arc<str> {
-    let message = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
-    message.map_or_else(|| error.to_string().into(), |(message, _)| message.into())
-}
-
-fn decode<T>(
-    reply: &Value,
-    decode: impl FnOnce(&mut dyn Iterator<Item = Field<'_>>) -> Result<T, wire::WireError>,
-) -> Result<T, CallError> {
-    let Value::Array(values) = reply else {
-        return Err(CallError::Unknown(wire::WireError.to_string().into()));
-    };
-    let mut fields = values.iter().map(|value| match value {
-        Value::Integer(number) => Field::Int(*number),
-        Value::String(text) => Field::Text(text.as_bytes()),
-        Value::Bytes(bytes) => Field::Text(bytes),
-        _ => Field::Other,
-    });
-    decode(&mut fields).map_err(|error| CallError::Unknown(error.to_string().into()))
 }
