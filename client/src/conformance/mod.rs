@@ -2,6 +2,7 @@
 //! do is in `script`.
 
 mod acquire;
+mod by_hand;
 mod quarantine;
 mod raise;
 mod release;
@@ -142,6 +143,16 @@ impl Subject {
         }
     }
 
+    /// Writes a key by hand.
+    fn set(&self, key: &str, value: &str) {
+        match &self.server {
+            Behind::Redis(server) => {
+                assert_eq!(server.command(&["SET", key, value]).unwrap().text(), Some("OK"));
+            }
+            Behind::Memory(server) => server.set(key, value, None),
+        }
+    }
+
     /// Takes a lock as a program does that knows nothing of leases.
     fn set_nx_px(&self, name: &str, value: &str, ttl: Duration) {
         let key = format!("lh:lock:{name}");
@@ -209,6 +220,26 @@ fn validate(name: &str, owner: OwnerId) -> Operation {
 
 fn release(name: &str, owner: OwnerId) -> Operation {
     operation(name, owner, Action::Release)
+}
+
+/// Everything that can be asked about a name, but a shadow.
+fn every_operation(name: &str) -> [Operation; 6] {
+    let fence = Fence::new(9);
+    [
+        acquire(name, ME, 5_000),
+        extend(name, ME, 5_000, fence),
+        heal(name, ME, 5_000, fence),
+        raise(name, ME, fence),
+        validate(name, ME),
+        release(name, ME),
+    ]
+}
+
+fn refusal(reply: &Reply) -> &str {
+    match reply {
+        Reply::Refused(reason) => reason,
+        other => panic!("not refused: {other:?}"),
+    }
 }
 
 fn is_held(reply: &Reply) -> bool {

@@ -3,37 +3,17 @@
 use leasehold_trio::{Data, Server, ServerOptions};
 
 use super::{
-    Behind, ME, OTHER, Subject, TIMEOUT_MS, acquire, acquire_proposing, endpoint, extend, heal, raise,
-    release, validate,
+    Behind, ME, OTHER, Subject, TIMEOUT_MS, acquire, acquire_proposing, endpoint, every_operation, extend,
+    heal, raise, refusal, release, validate,
 };
 use crate::Client;
 use crate::endpoint::{Admission, CallError, Connection};
-use crate::protocol::operation::{Operation, Reply};
+use crate::protocol::operation::Reply;
 use crate::protocol::wire::{AdmitReply, BatchReply};
 use crate::protocol::{Fence, LeaseName};
 
-/// Everything that can be asked about a name.
-fn every_operation(name: &str) -> [Operation; 6] {
-    let fence = Fence::new(9);
-    [
-        acquire(name, ME, 5_000),
-        extend(name, ME, 5_000, fence),
-        heal(name, ME, 5_000, fence),
-        raise(name, ME, fence),
-        validate(name, ME),
-        release(name, ME),
-    ]
-}
-
 fn stripe_key(name: &str) -> String {
     format!("lh:fence:{}", LeaseName::new(name).unwrap().stripe())
-}
-
-fn refusal(reply: &Reply) -> &str {
-    match reply {
-        Reply::Refused(reason) => reason,
-        other => panic!("not refused: {other:?}"),
-    }
 }
 
 async fn admit_as_member(subject: &Subject) -> AdmitReply {
@@ -48,31 +28,6 @@ async fn a_key_of_another_type_is_not_a_lock_and_is_never_overwritten() {
         assert_eq!(subject.ask(operation.clone()).await, Reply::NotALock, "{operation:?}");
     }
     assert_eq!(subject.command(&["LRANGE", "lh:lock:job", "0", "-1"]), "[a, b]");
-}
-
-#[tokio::test]
-async fn a_string_that_stays_is_not_a_lock_and_is_never_overwritten() {
-    let subject = Subject::redis().await;
-    subject.command(&["SET", "lh:lock:job", "a setting"]);
-    for operation in every_operation("job") {
-        assert_eq!(subject.ask(operation.clone()).await, Reply::NotALock, "{operation:?}");
-    }
-    assert_eq!(subject.command(&["GET", "lh:lock:job"]), "a setting");
-    assert_eq!(subject.command(&["PTTL", "lh:lock:job"]), "-1");
-}
-
-#[tokio::test]
-async fn a_stripe_that_holds_garbage_refuses_its_names_and_leaves_the_others_standing() {
-    let subject = Subject::redis().await;
-    let key = stripe_key("job");
-    subject.command(&["SET", &key, "seven"]);
-    let batch = [acquire("first", ME, 5_000), acquire("job", ME, 5_000), acquire("last", ME, 5_000)];
-    let (_, replies) = subject.run(&batch).await;
-    assert!(matches!(replies[0], Reply::Granted { .. }), "{replies:?}");
-    assert!(refusal(&replies[1]).contains(&key), "it names the key: {replies:?}");
-    assert!(matches!(replies[2], Reply::Granted { .. }), "{replies:?}");
-    assert_eq!(subject.value("job"), None);
-    assert_eq!(subject.command(&["GET", &key]), "seven");
 }
 
 #[tokio::test]
@@ -261,16 +216,6 @@ async fn a_replica_and_a_master_with_replicas_are_refused_and_nothing_is_written
         }
         assert_eq!(server.command(&["DBSIZE"]).unwrap().integer(), Some(0));
     }
-}
-
-#[tokio::test]
-async fn a_quarantine_set_by_hand_without_end_lasts() {
-    let subject = Subject::redis().await;
-    subject.command(&["SET", "lh:quarantine", "an operator's word"]);
-    let refused = subject.ask(acquire("job", ME, 5_000)).await;
-    assert!(matches!(refused, Reply::Quarantined { left_ms: 1.. }), "{refused:?}");
-    subject.command(&["DEL", "lh:quarantine"]);
-    subject.take("job", ME, 5_000).await;
 }
 
 #[tokio::test]

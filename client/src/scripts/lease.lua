@@ -160,8 +160,8 @@ local function standing(lock, owner)
 end
 
 -- The token in what an own lock holds.
-local function token_of(held)
-  return tonumber(sub(held, 34))
+local function token_of(lock, held)
+  return tonumber(sub(held, 34)) or error({err = 'key ' .. lock .. ' does not hold a token; delete it'})
 end
 
 -- Whose shadow stands for a name: true if the owner's, false and how long it stands if another's, nil if none does.
@@ -171,7 +171,9 @@ local function shadow_of(name, owner)
   local found = call('GET', key)
   if not found then return nil end
   if found == owner then return true end
-  return false, call('PTTL', key)
+  local left = call('PTTL', key)
+  if left == -1 then left = TTL_MAX end -- set by hand: it lasts
+  return false, left
 end
 
 local function stripe_token(fence)
@@ -205,7 +207,7 @@ function operations.a(at)
     return GRANTED, token
   end
   local own, held, code, value = standing(lock, owner)
-  if own then return GRANTED, token_of(held) end
+  if own then return GRANTED, token_of(lock, held) end
   return code, value
 end
 
@@ -246,7 +248,7 @@ function operations.r(at)
   local own, held, code, value = standing(lock, owner)
   if own == nil then return MISSING, 0 end
   if not own then return code, value end
-  if token_of(held) > tonumber(token) then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
+  if token_of(lock, held) > tonumber(token) then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
   call('SET', lock, owner .. ':' .. token, 'KEEPTTL')
   lift_stripe(fence, drawn, token)
   return yes(tonumber(token))
@@ -267,8 +269,9 @@ function operations.s(at)
 end
 
 function operations.v(at)
-  local own, held, code, value = standing(LOCK .. ARGV[at + 1], ARGV[at + 2])
-  if own then return yes(token_of(held)) end
+  local lock = LOCK .. ARGV[at + 1]
+  local own, held, code, value = standing(lock, ARGV[at + 2])
+  if own then return yes(token_of(lock, held)) end
   if own == false then return code, value end
   local own_shadow, shadow_left = shadow_of(ARGV[at + 1], ARGV[at + 2])
   if own_shadow == nil then return MISSING, 0 end

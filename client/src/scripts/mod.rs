@@ -1,5 +1,6 @@
 //! The text that endpoints run, made for one set. Public for benches, with no promise of stability.
 
+use crate::protocol::LeaseName;
 use crate::protocol::validity::QUARANTINE_MS;
 use crate::protocol::wire::PROTOCOL_VERSION;
 
@@ -25,6 +26,42 @@ impl Settings {
     pub fn text(&self) -> String {
         let Self { database, endpoints, ttl_ms_max, .. } = self;
         format!("protocol={PROTOCOL_VERSION} max_ttl={ttl_ms_max} endpoints={endpoints} database={database}")
+    }
+
+    /// The key of a lock.
+    #[must_use]
+    pub fn lock_key(&self, name: &LeaseName) -> String {
+        format!("{}:lock:{name}", self.namespace)
+    }
+
+    /// The key of a shadow.
+    #[must_use]
+    pub fn shadow_key(&self, name: &LeaseName) -> String {
+        format!("{}:shadow:{name}", self.namespace)
+    }
+
+    /// The key of a fence stripe.
+    #[must_use]
+    pub fn fence_key(&self, stripe: u32) -> String {
+        format!("{}:fence:{stripe}", self.namespace)
+    }
+
+    /// The key that stands as long as any shadow may.
+    #[must_use]
+    pub fn shadows_key(&self) -> String {
+        format!("{}:shadows", self.namespace)
+    }
+
+    /// The key of the record of admission.
+    #[must_use]
+    pub fn member_key(&self) -> String {
+        format!("{}:member", self.namespace)
+    }
+
+    /// The key that says why an endpoint gives no votes.
+    #[must_use]
+    pub fn quarantine_key(&self) -> String {
+        format!("{}:quarantine", self.namespace)
     }
 
     /// The whole script.
