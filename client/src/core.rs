@@ -10,7 +10,7 @@ use crate::config::{Config, Limits};
 use crate::courier::Courier;
 use crate::dispatcher::{Dispatcher, Entry, Party};
 use crate::endpoint::Endpoint;
-use crate::error::{EndpointReason, EndpointReasons};
+use crate::error::{self, EndpointReason, EndpointReasons};
 use crate::keeper::Keeper;
 use crate::observer::Observer;
 use crate::peers::Peers;
@@ -18,7 +18,7 @@ use crate::protocol::gate::Standing;
 use crate::protocol::operation::{Operation, Reply, Request};
 use crate::protocol::{LeaseName, OwnerId, Quorum};
 use crate::rtt::RoundTimes;
-use crate::status::EndpointStatus;
+use crate::status::{EndpointState, EndpointStatus};
 
 /// The inside of a client. Its tasks end when the last handle and the last lease are gone.
 pub(crate) struct Core {
@@ -122,9 +122,17 @@ impl Core {
         format!("{}:lock:{name}", self.namespace)
     }
 
-    /// What each endpoint answered, in words.
+    /// What each endpoint answered, in words; of one that has not answered, what is known to be wrong with it.
     pub(crate) fn reasons(&self, replies: &[Option<Reply>]) -> EndpointReasons {
-        EndpointReasons::of_replies(self.links.iter().map(|link| link.label.as_str()), replies)
+        let reason = |(link, reply): (&Link, &Option<Reply>)| {
+            let reason = match (reply, link.standing.borrow().state()) {
+                (Some(reply), _) => error::describe(reply),
+                (None, EndpointState::Ready | EndpointState::Connecting) => "no answer yet".to_owned(),
+                (None, state) => format!("no answer yet; {state}"),
+            };
+            EndpointReason { endpoint: link.label.clone(), reason }
+        };
+        EndpointReasons(self.links.iter().zip(replies).map(reason).collect())
     }
 
     /// The endpoints that are not admitted, and why.

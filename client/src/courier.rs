@@ -11,11 +11,11 @@ use crate::dispatcher::{Dispatcher, Entry};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint};
 use crate::keeper::{Keeper, Sleeper};
 use crate::peers::Peers;
-use crate::protocol::Gate;
 use crate::protocol::gate::{ADMIT_RETRY_MS, Standing, Step};
 use crate::protocol::operation::{Operation, Reply};
 use crate::protocol::peers::Clocks;
 use crate::protocol::wire::BATCH_LEN_MAX;
+use crate::protocol::{Gate, Moment};
 use crate::status::EndpointState;
 
 /// One endpoint's courier. Runs until its queue is closed and empty.
@@ -31,6 +31,7 @@ pub(crate) struct Courier {
     /// Alarms about clocks, and the newest that was followed.
     clocks: watch::Receiver<Clocks>,
     alarm: u64,
+    silence: Silence,
 }
 
 impl Courier {
@@ -56,6 +57,7 @@ impl Courier {
             connection,
             clocks,
             alarm: 0,
+            silence: Silence::default(),
         };
         (courier, receiver)
     }
@@ -123,7 +125,7 @@ impl Courier {
             let timeout_ms = batch.iter().map(|entry| entry.timeout_ms).min().unwrap_or(limit_ms);
             let sent = clock::now();
             let answer = self.endpoint.run(&member, &operations, timeout_ms).await;
-            self.note_silence(&answer);
+            self.note_silence(sent, &answer);
             self.peers.with(|peers| self.gate.handle_run(sent, clock::now(), answer, peers));
             self.publish();
         }
@@ -147,8 +149,9 @@ impl Courier {
                         );
                     }
                     let set = self.peers.with(|peers| peers.set().to_owned());
+                    let sent = clock::now();
                     let answer = self.endpoint.admit(admission, &set, self.limits.request_timeout_ms).await;
-                    self.note_silence(&answer);
+                    self.note_silence(sent, &answer);
                     self.peers.with(|peers| self.gate.handle_admission(clock::now(), answer, peers));
                     self.publish();
                 }
@@ -176,9 +179,26 @@ impl Courier {
 
     /// Where there was no reply, the connection may say why. An answer is about the connection that it came over, so a new
     /// one is noticed only with the next batch.
-    fn note_silence<T>(&mut self, answer: &Result<T, CallError>) {
+    fn note_silence<T>(&mut self, sent: Moment, answer: &Result<T, CallError>) {
         if answer.is_err() {
             self.note_connection();
+        }
+        let silent = matches!(answer, Err(CallError::Unknown(_)));
+        let epoch = match *self.connection.borrow() {
+            Connection::Up { epoch } => Some(epoch),
+            _ => None,
+        };
+        if let Some(epoch) = epoch.filter(|_| silent) {
+            let patience_ms = u64::from(self.limits.connect_timeout_ms) * 2;
+            if self.silence.goes_on(epoch, sent, clock::now(), patience_ms) {
+                tracing::warn!(
+                    endpoint = self.endpoint.label(),
+                    "the connection is silent: making a new one"
+                );
+                self.endpoint.reconnect();
+            }
+        } else {
+            self.silence = Silence::default();
         }
     }
 
@@ -204,6 +224,26 @@ impl Courier {
             }
             changed
         });
+    }
+}
+
+/// How long a connection has answered nothing. The other end may be gone, and nobody has told this one.
+#[derive(Default)]
+struct Silence {
+    /// Which connection, and since when.
+    since: Option<(u64, Moment)>,
+    given_up: bool,
+}
+
+impl Silence {
+    /// A request that was sent at `sent` got no answer. Says, once for each connection, that it is to be given up: it has been
+    /// silent for as long as the patience lasts.
+    fn goes_on(&mut self, epoch: u64, sent: Moment, now: Moment, patience_ms: u64) -> bool {
+        if self.since.is_none_or(|(silent, _)| silent != epoch) {
+            *self = Self { since: Some((epoch, sent)), given_up: false };
+        }
+        let over = self.since.is_some_and(|(_, since)| since.plus_ms(patience_ms) <= now);
+        over && !std::mem::replace(&mut self.given_up, over)
     }
 }
 

@@ -34,6 +34,10 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
         timeout_ms: u32,
     ) -> BoxFuture<'a, Result<AdmitReply, CallError>>;
 
+    /// Makes a new connection instead of the one that has been silent for too long. The two ends of it need not both know
+    /// that it is dead.
+    fn reconnect(&self) {}
+
     /// What stands there. Each of its calls ends within `timeout_ms`.
     fn records(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>>;
 

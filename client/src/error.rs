@@ -206,16 +206,6 @@ pub struct EndpointReason {
     pub reason: String,
 }
 
-impl EndpointReasons {
-    pub(crate) fn of_replies<'a>(labels: impl Iterator<Item = &'a str>, replies: &[Option<Reply>]) -> Self {
-        let reason = |(label, reply): (&str, &Option<Reply>)| EndpointReason {
-            endpoint: label.to_owned(),
-            reason: reply.as_ref().map_or_else(|| "no answer yet".to_owned(), describe),
-        };
-        Self(labels.zip(replies).map(reason).collect())
-    }
-}
-
 impl fmt::Display for EndpointReasons {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, EndpointReason { endpoint, reason }) in self.0.iter().enumerate() {
@@ -226,7 +216,7 @@ impl fmt::Display for EndpointReasons {
 }
 
 /// A reply in words.
-fn describe(reply: &Reply) -> String {
+pub(crate) fn describe(reply: &Reply) -> String {
     match reply {
         Reply::Granted { .. } => "granted".to_owned(),
         Reply::Released => "released".to_owned(),

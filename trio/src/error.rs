@@ -68,6 +68,12 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The library that gives a server a clock of its own could not be built.
+    #[error("cannot build a clock for the server with `cc`, on Linux: {source}")]
+    Clock {
+        /// What the compiler or the system says.
+        source: io::Error,
+    },
     /// Somebody else has the port.
     #[error(
         "port {port} on 127.0.0.1 is in use: end the program that holds it, or choose another port, or none"
@@ -145,6 +151,26 @@ pub enum ProcessError {
         port: u16,
         /// Its process id.
         pid: u32,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Why a server's clock was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClockError {
+    /// It runs by this machine's clock.
+    #[error("the server on port {port} has no clock of its own: start it with `own_clock` in its options")]
+    NotItsOwn {
+        /// The port it serves.
+        port: u16,
+    },
+    /// The file it reads could not be written.
+    #[error("cannot change the clock of the server on port {port}: {source}")]
+    Files {
+        /// The port it serves.
+        port: u16,
         /// What the system says.
         source: io::Error,
     },

@@ -36,12 +36,17 @@
 //! * `port`: reserves a loopback port for as long as its server lives, also while the server is down.
 //! * `spawner`: the one thread that starts processes, because the kernel ties a child to its parent *thread*.
 //! * `server`, `trio`: the processes and what can be done to them.
+//! * `clock`: a wall clock for one server, which jumps and runs as it is told (Linux, with a C compiler).
+//! * `fault`: what can befall a server, each as it befalls real ones.
 //! * `forwarder`: a way to a server that can be made slow, stand still, forget its connections, or lead elsewhere.
 //! * `ready`: waits, bounded, until a process that was just started answers.
 //! * `resp`: one command, one reply.
 //! * `log`: the end of a server's own log, for error messages.
 
+#[cfg(target_os = "linux")]
+mod clock;
 mod error;
+mod fault;
 mod forwarder;
 mod log;
 mod options;
@@ -53,7 +58,8 @@ mod server;
 mod spawner;
 mod trio;
 
-pub use error::{CommandError, ProcessError, ProgramError, StartError};
+pub use error::{ClockError, CommandError, ProcessError, ProgramError, StartError};
+pub use fault::{Fault, FaultError};
 pub use forwarder::Forwarder;
 pub use options::{Fsync, Persistence, ServerOptions};
 pub use program::{ServerKind, ServerProgram};

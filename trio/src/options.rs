@@ -35,6 +35,9 @@ pub struct ServerOptions {
     /// Further lines of the configuration, as name and value, written after the crate's own and winning over them.
     /// With `requirepass` here, [`url`](crate::Server::url) and [`command`](crate::Server::command) use that password.
     pub settings: Vec<(String, String)>,
+    /// Whether it has a wall clock of its own, for [`step_clock`](crate::Server::step_clock) and
+    /// [`set_clock_rate`](crate::Server::set_clock_rate). Linux only, and needs a C compiler (`cc`). Default: no.
+    pub own_clock: bool,
     /// Variables added to the process's environment.
     pub env: Vec<(String, String)>,
     /// How long the process may take until it answers. Default: 10 s, for a slow machine that reads back its data.
@@ -48,6 +51,7 @@ impl Default for ServerOptions {
             port: None,
             persistence: Persistence::None,
             settings: Vec::new(),
+            own_clock: false,
             env: Vec::new(),
             start_timeout: Duration::from_secs(10),
         }
@@ -114,6 +118,7 @@ impl fmt::Debug for ServerOptions {
             .field("port", &self.port)
             .field("persistence", &self.persistence)
             .field("settings", &names(&self.settings))
+            .field("own_clock", &self.own_clock)
             .field("env", &names(&self.env))
             .field("start_timeout", &self.start_timeout)
             .finish()

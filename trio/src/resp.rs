@@ -113,26 +113,39 @@ impl Connection {
     }
 
     pub(crate) fn command(&mut self, args: &[&str]) -> Result<Reply, CommandError> {
-        let command = args.first().copied().unwrap_or_default().to_owned();
-        let endpoint = self.endpoint;
-        match self.exchange(args) {
-            Ok(Reply::Error(message)) => Err(CommandError::Refused { endpoint, command, message }),
-            Ok(reply) => Ok(reply),
-            Err(ReadError::Protocol(what)) => Err(CommandError::Protocol { endpoint, command, what }),
-            // A timeout of a socket is one or the other, depending on the system.
-            Err(ReadError::Io(source))
-                if matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
-            {
-                Err(CommandError::Timeout { endpoint, command, timeout: self.timeout })
+        self.send(args)?;
+        let read = read_reply(&mut self.stream, 0);
+        match read.map_err(|error| self.error(args, error))? {
+            Reply::Error(message) => {
+                Err(CommandError::Refused { endpoint: self.endpoint, command: name(args), message })
             }
-            Err(ReadError::Io(source)) => Err(CommandError::Broken { endpoint, command, source }),
+            reply => Ok(reply),
         }
     }
 
-    fn exchange(&mut self, args: &[&str]) -> Result<Reply, ReadError> {
-        self.stream.get_mut().write_all(&encode(args))?;
-        read_reply(&mut self.stream, 0)
+    /// Sends a command whose reply nobody reads.
+    pub(crate) fn send(&mut self, args: &[&str]) -> Result<(), CommandError> {
+        self.stream.get_mut().write_all(&encode(args)).map_err(|error| self.error(args, error.into()))
     }
+
+    fn error(&self, args: &[&str], error: ReadError) -> CommandError {
+        let (endpoint, command) = (self.endpoint, name(args));
+        match error {
+            ReadError::Protocol(what) => CommandError::Protocol { endpoint, command, what },
+            // A timeout of a socket is one or the other, depending on the system.
+            ReadError::Io(source)
+                if matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                CommandError::Timeout { endpoint, command, timeout: self.timeout }
+            }
+            ReadError::Io(source) => CommandError::Broken { endpoint, command, source },
+        }
+    }
+}
+
+/// A command's name, without its arguments.
+fn name(args: &[&str]) -> String {
+    args.first().copied().unwrap_or_default().to_owned()
 }
 
 fn encode(args: &[&str]) -> Vec<u8> {

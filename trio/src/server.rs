@@ -13,8 +13,10 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
+#[cfg(target_os = "linux")]
+use crate::clock::OwnClock;
 use crate::{
-    CommandError, ProcessError, Reply, ServerOptions, ServerProgram, StartError, log,
+    ClockError, CommandError, ProcessError, Reply, ServerOptions, ServerProgram, StartError, log,
     port::ReservedPort,
     ready::{NotReady, await_ready},
     resp::{Connection, Login},
@@ -47,6 +49,8 @@ pub struct Server {
     options: ServerOptions,
     port: ReservedPort,
     dir: TempDir,
+    #[cfg(target_os = "linux")]
+    clock: Option<OwnClock>,
     /// `None` once the process was seen to have ended: only a process not yet waited for keeps its id to itself.
     process: Option<Child>,
     /// Id of the running process, or of the last one.
@@ -74,7 +78,16 @@ impl Server {
             .tempdir()
             .map_err(|source| StartError::Files { path: std::env::temp_dir(), source })?;
         let (program, options) = (program.clone(), options.clone());
-        let mut server = Self { program, options, port, dir, process: None, pid: 0 };
+        let mut server = Self {
+            program,
+            #[cfg(target_os = "linux")]
+            clock: own_clock(&options, dir.path())?,
+            options,
+            port,
+            dir,
+            process: None,
+            pid: 0,
+        };
         let config = server.options.config(server.port(), &server.data_dir())?;
         write_files(&server.data_dir(), &server.config_path(), &config)?;
         server.launch()?;
@@ -158,6 +171,24 @@ impl Server {
 
     /// Kills the process if it runs, and starts a new one on the same port. Returns when that answers.
     pub fn restart(&mut self, data: Data) -> Result<(), StartError> {
+        self.clear(data)?;
+        self.launch()
+    }
+
+    /// [`restart`](Self::restart), but returns at once: a server that reads back its data refuses to answer meanwhile.
+    pub fn begin_restart(&mut self, data: Data) -> Result<(), StartError> {
+        self.clear(data)?;
+        let log_path = self.log_path();
+        self.process = Some(self.spawn(&log_path)?);
+        Ok(())
+    }
+
+    /// Sends one command, and hangs up before the reply.
+    pub(crate) fn send(&self, args: &[&str]) -> Result<(), CommandError> {
+        Connection::open(self.login(), COMMAND_TIMEOUT)?.send(args)
+    }
+
+    fn clear(&mut self, data: Data) -> Result<(), StartError> {
         self.kill()?;
         if data == Data::Discard {
             let path = self.data_dir();
@@ -165,7 +196,28 @@ impl Server {
                 .and_then(|()| fs::create_dir(&path))
                 .map_err(|source| StartError::Files { path, source })?;
         }
-        self.launch()
+        Ok(())
+    }
+
+    /// Sets the server's clock forward by so many milliseconds, or back, at once. It needs a clock of its own
+    /// ([`own_clock`](ServerOptions::own_clock)).
+    #[cfg(target_os = "linux")]
+    pub fn step_clock(&self, by_ms: i64) -> Result<(), ClockError> {
+        self.change_clock(|clock| clock.step(by_ms))
+    }
+
+    /// Lets the server's clock run faster than true time by so many millionths from here on, or slower. It needs a clock of
+    /// its own.
+    #[cfg(target_os = "linux")]
+    pub fn set_clock_rate(&self, faster_ppm: i64) -> Result<(), ClockError> {
+        self.change_clock(|clock| clock.set_rate(faster_ppm))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn change_clock(&self, change: impl FnOnce(&OwnClock) -> io::Result<()>) -> Result<(), ClockError> {
+        let port = self.port();
+        let clock = self.clock.as_ref().ok_or(ClockError::NotItsOwn { port })?;
+        change(clock).map_err(|source| ClockError::Files { port, source })
     }
 
     /// Whether the process runs; a paused one does.
@@ -190,10 +242,9 @@ impl Server {
     }
 
     fn launch(&mut self) -> Result<(), StartError> {
-        let log_path = self.dir().join("server.log");
+        let log_path = self.log_path();
         let log_start = log::end(&log_path);
         let mut child = self.spawn(&log_path)?;
-        self.pid = child.id();
         let outcome = await_ready(&mut child, self.login(), self.options.start_timeout);
         self.process = Some(child);
         let Err(not_ready) = outcome else { return Ok(()) };
@@ -211,7 +262,7 @@ impl Server {
         })
     }
 
-    fn spawn(&self, log_path: &Path) -> Result<Child, StartError> {
+    fn spawn(&mut self, log_path: &Path) -> Result<Child, StartError> {
         let log = File::options().create(true).append(true).open(log_path);
         let streams = log.and_then(|log| Ok((log.try_clone()?, log)));
         let (stdout, stderr) =
@@ -225,8 +276,12 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr);
-        spawner::spawn(command)
-            .map_err(|source| StartError::Spawn { program: self.program.path().to_owned(), source })
+        #[cfg(target_os = "linux")]
+        command.envs(self.clock.iter().flat_map(OwnClock::env));
+        let child = spawner::spawn(command)
+            .map_err(|source| StartError::Spawn { program: self.program.path().to_owned(), source })?;
+        self.pid = child.id();
+        Ok(child)
     }
 
     fn signal(&self, action: &'static str, signal: Signal) -> Result<Pid, ProcessError> {
@@ -242,6 +297,10 @@ impl Server {
 
     fn login(&self) -> Login<'_> {
         Login { port: self.port(), password: self.options.password() }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir().join("server.log")
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -260,6 +319,12 @@ impl Drop for Server {
             eprintln!("{error}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn own_clock(options: &ServerOptions, dir: &Path) -> Result<Option<OwnClock>, StartError> {
+    let build = || OwnClock::build(dir).map_err(|source| StartError::Clock { source });
+    options.own_clock.then(build).transpose()
 }
 
 fn write_files(data_dir: &Path, config_path: &Path, config: &str) -> Result<(), StartError> {

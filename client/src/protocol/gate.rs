@@ -217,7 +217,7 @@ impl Gate {
             Ok(AdmitReply::Refused(reason)) => {
                 (Standing::Refused(Arc::clone(&reason)), Reply::Refused(reason))
             }
-            Err(error) => (self.unreachable(&error), error.reply()),
+            Err(error) => (self.unreachable(&error), self.reply_to(&error)),
         };
         // Also where a doubt about its clock could not be written down: not one vote before it is.
         self.forget(peers);
@@ -254,7 +254,7 @@ impl Gate {
             Err(CallError::NoScript) => self.run_again(Reply::NotSent("not admitted".into()), peers),
             Err(error) => {
                 self.standing = self.unreachable(&error);
-                self.errand = Errand::Answered(error.reply());
+                self.errand = Errand::Answered(self.reply_to(&error));
             }
         }
     }
@@ -299,6 +299,14 @@ impl Gate {
             Connection::Down(reason) => Arc::clone(reason),
             Connection::Connecting | Connection::Up { .. } => silence.reason(),
         })
+    }
+
+    /// The answer to a request whose call had none, in the same words.
+    fn reply_to(&self, silence: &CallError) -> Reply {
+        match (silence, &self.connection) {
+            (CallError::Unknown(_), Connection::Down(reason)) => Reply::Unknown(Arc::clone(reason)),
+            _ => silence.reply(),
+        }
     }
 
     fn record_membership(&mut self) {

@@ -183,6 +183,15 @@ impl Endpoint for RedisEndpoint {
         .boxed()
     }
 
+    fn reconnect(&self) {
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            if let Err(error) = client.force_reconnection().await {
+                tracing::debug!(%error, "making a new connection");
+            }
+        });
+    }
+
     fn records(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>> {
         async move {
             let get = async |key: &Bytes| -> Result<Option<String>, CallError> {

@@ -6,6 +6,7 @@ mod common;
 
 mod admission;
 mod connecting;
+mod dropped_at_each_poll;
 mod dropped_futures;
 mod exclusion;
 mod failures;
