@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::core::{Core, Subject};
 use crate::dispatcher::Party;
 use crate::lease::Lease;
+use crate::lock;
 use crate::observer::{AttemptOutcome, AttemptReport};
 use crate::protocol::operation::{Reply, Request};
 use crate::protocol::validity::request_timeout_ms;
@@ -15,7 +16,6 @@ use crate::protocol::{
     Attempt, AttemptFailure, AttemptParams, Grant, HoldParams, LeaseName, Moment, OwnerId, Renewal,
 };
 use crate::ttl::Ttl;
-use crate::{clock, lock};
 
 /// On what terms a lease is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +64,9 @@ struct Progress {
 
 impl Run {
     fn start(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32) -> Arc<Self> {
-        let owner = OwnerId::new(rand::random());
+        let owner = OwnerId::new(core.chance.owner_bits());
         let timeout_ms = request_timeout_ms(core.limits.request_timeout_ms, ttl_ms);
-        let t0 = clock::now();
+        let t0 = core.clock.now();
         let params = AttemptParams {
             quorum: core.quorum,
             owner,
@@ -101,15 +101,15 @@ impl Run {
 
     async fn outcome(self: &Arc<Self>) -> Result<Grant, AttemptFailure> {
         loop {
-            if self.drive(|progress| progress.machine.handle_hand_out(clock::now()))
+            if self.drive(|progress| progress.machine.handle_hand_out(self.core.clock.now()))
                 && let Some(outcome) = lock(&self.progress).machine.outcome()
             {
                 return outcome;
             }
             let timeout = lock(&self.progress).machine.poll_timeout();
-            let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(clock::now())));
+            let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(self.core.clock.now())));
             if tokio::time::timeout(pause, self.decided.notified()).await.is_err() {
-                self.drive(|progress| progress.machine.handle_timeout(clock::now()));
+                self.drive(|progress| progress.machine.handle_timeout(self.core.clock.now()));
             }
         }
     }
@@ -119,7 +119,7 @@ impl Run {
             let progress = lock(&self.progress);
             (progress.first_reply, progress.last_reply)
         };
-        let took_ns = clock::now().ns_since(self.t0);
+        let took_ns = self.core.clock.now().ns_since(self.t0);
         // A round that found the lock held, or was given up by its caller, says nothing about a majority's pace.
         if matches!(failure, None | Some(AttemptFailure::NoQuorum | AttemptFailure::ValidityExhausted)) {
             self.core.rounds.record(if failure.is_none() { last.ns_since(self.t0) } else { took_ns });
@@ -151,7 +151,7 @@ impl Run {
             round_ns: self.core.rounds.p99_ns().unwrap_or_default(),
             renewal: terms.renewal,
             renew_until: hold_max.map(|ns| self.t0.plus_ns(ns)),
-            jitter_seed: rand::random(),
+            jitter_seed: self.core.chance.jitter_seed(),
         };
         Lease::hold(&self.core, self.subject.clone(), terms.ttl, params)
     }
@@ -166,7 +166,7 @@ impl Party for Run {
         let Request { endpoint, round, .. } = *request;
         let answered = !matches!(reply, Reply::NotSent(_));
         let decided = self.drive(|progress| {
-            let now = clock::now();
+            let now = self.core.clock.now();
             if progress.machine.outcome().is_none() && answered {
                 progress.first_reply.get_or_insert(now);
                 progress.last_reply = now;

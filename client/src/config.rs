@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::chance::Chance;
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::error::{ConfigError, ConnectError};
 use crate::memory::MemoryEndpoints;
 use crate::observer::{NoObserver, Observer};
@@ -45,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) quorum: Quorum,
     pub(crate) settings: Settings,
     pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
     pub(crate) addresses: Vec<Address>,
 }
 
@@ -214,7 +218,11 @@ impl ClientBuilder {
             endpoints: quorum.endpoints(),
             ttl_ms_max: limits.ttl_ms_max,
         };
-        Ok(Config { quorum, settings, limits, addresses })
+        let (clock, chance) = match &self.endpoints {
+            Endpoints::Urls(_) => (Clock::Machine, Chance::System),
+            Endpoints::Memory(endpoints) => (endpoints.clock().clone(), endpoints.chance().clone()),
+        };
+        Ok(Config { quorum, settings, limits, clock, chance, addresses })
     }
 
     fn check_limits(&self) -> Result<Limits, ConfigError> {

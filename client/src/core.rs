@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
 
-use crate::clock;
+use crate::chance::Chance;
+use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::courier::Courier;
 use crate::dispatcher::{Dispatcher, Entry, Party};
@@ -24,6 +25,8 @@ use crate::status::{EndpointState, EndpointStatus};
 pub(crate) struct Core {
     pub(crate) quorum: Quorum,
     pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) observer: Arc<dyn Observer>,
     namespace: String,
@@ -64,15 +67,15 @@ impl Core {
         endpoints: Vec<Arc<dyn Endpoint>>,
     ) -> Self {
         let peers = Arc::new(Peers::new(config.quorum));
-        let keeper = Keeper::spawn();
+        let keeper = Keeper::spawn(&config.clock);
         let link = |(id, endpoint): (_, Arc<dyn Endpoint>)| {
             let label = endpoint.label().to_owned();
-            let dispatcher = Arc::new(Dispatcher::new(id));
+            let dispatcher = Arc::new(Dispatcher::new(id, &config.clock));
             let (courier, standing) = Courier::new(
                 Arc::clone(&dispatcher),
                 endpoint,
                 Arc::clone(&peers),
-                config.limits,
+                config,
                 Arc::clone(&keeper),
             );
             tokio::spawn(courier.run());
@@ -83,11 +86,13 @@ impl Core {
             keeper,
             quorum: config.quorum,
             limits: config.limits,
+            clock: config.clock.clone(),
+            chance: config.chance.clone(),
             observer,
             namespace: config.settings.namespace.clone(),
             links,
             proposal: AtomicU64::new(0),
-            rounds: RoundTimes::new(),
+            rounds: RoundTimes::new(&config.clock),
             closed: AtomicBool::new(false),
             held: AtomicUsize::new(0),
             idle: Notify::new(),
@@ -100,7 +105,7 @@ impl Core {
             return;
         }
         // After one TTL what a request is about has expired by itself.
-        let expires = clock::now().plus_ms(subject.ttl_ms.into());
+        let expires = self.clock.now().plus_ms(subject.ttl_ms.into());
         for Request { endpoint, round, action } in requests {
             let operation = Operation { name: subject.name.clone(), owner: subject.owner, action };
             let party: Arc<dyn Party> = Arc::clone(party) as _;
@@ -111,7 +116,7 @@ impl Core {
 
     /// The wall clock in microseconds, moved on where needed so that no two attempts of this client propose one token.
     pub(crate) fn next_proposal(&self) -> u64 {
-        let wall_us = clock::wall_us();
+        let wall_us = self.clock.wall_us();
         let next = |last: u64| Some(wall_us.max(last.saturating_add(1)));
         let last = self.proposal.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         wall_us.max(last.unwrap_or_default().saturating_add(1))
@@ -140,7 +145,7 @@ impl Core {
         let missing = self.links.iter().filter(|link| !link.standing.borrow().is_admitted());
         let reason = |link: &Link| EndpointReason {
             endpoint: link.label.clone(),
-            reason: link.standing.borrow().state().to_string(),
+            reason: link.standing.borrow().state(self.clock.now()).to_string(),
         };
         EndpointReasons(missing.map(reason).collect())
     }
@@ -151,8 +156,10 @@ impl Core {
     }
 
     pub(crate) fn status(&self) -> Vec<EndpointStatus> {
-        let status =
-            |link: &Link| EndpointStatus { label: link.label.clone(), state: link.standing.borrow().state() };
+        let status = |link: &Link| EndpointStatus {
+            label: link.label.clone(),
+            state: link.standing.borrow().state(self.clock.now()),
+        };
         self.links.iter().map(status).collect()
     }
 

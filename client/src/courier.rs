@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock;
-use crate::config::Limits;
+use crate::clock::Clock;
+use crate::config::{Config, Limits};
 use crate::dispatcher::{Dispatcher, Entry};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint};
 use crate::keeper::{Keeper, Sleeper};
@@ -24,6 +24,7 @@ pub(crate) struct Courier {
     endpoint: Arc<dyn Endpoint>,
     peers: Arc<Peers>,
     limits: Limits,
+    clock: Clock,
     keeper: Arc<Keeper>,
     gate: Gate,
     standing: watch::Sender<Standing>,
@@ -39,18 +40,19 @@ impl Courier {
         dispatcher: Arc<Dispatcher>,
         endpoint: Arc<dyn Endpoint>,
         peers: Arc<Peers>,
-        limits: Limits,
+        config: &Config,
         keeper: Arc<Keeper>,
     ) -> (Self, watch::Receiver<Standing>) {
         let (standing, receiver) = watch::channel(Standing::Connecting);
         let connection = endpoint.connection();
         let clocks = peers.clocks();
-        let gate = Gate::new(clock::now(), dispatcher.id());
+        let gate = Gate::new(config.clock.now(), dispatcher.id());
         let courier = Self {
             dispatcher,
             endpoint,
             peers,
-            limits,
+            limits: config.limits,
+            clock: config.clock.clone(),
             keeper,
             gate,
             standing,
@@ -87,6 +89,7 @@ impl Courier {
         self.begin();
         if self.admit().await.is_ok() {
             let alarm = tokio::select! {
+                biased;
                 () = self.dispatcher.filled() => false,
                 _ = self.connection.changed() => false,
                 _ = self.clocks.wait_for(|clocks| clocks.alarm() != self.alarm) => true,
@@ -100,6 +103,7 @@ impl Courier {
             return;
         }
         tokio::select! {
+            biased;
             () = self.dispatcher.filled() => {}
             _ = self.connection.changed() => {}
             () = tokio::time::sleep(Duration::from_millis(ADMIT_RETRY_MS)) => {}
@@ -123,10 +127,10 @@ impl Courier {
             let operations: Vec<Operation> = batch.iter().map(|entry| entry.operation.clone()).collect();
             let limit_ms = self.limits.request_timeout_ms;
             let timeout_ms = batch.iter().map(|entry| entry.timeout_ms).min().unwrap_or(limit_ms);
-            let sent = clock::now();
+            let sent = self.clock.now();
             let answer = self.endpoint.run(&member, &operations, timeout_ms).await;
             self.note_silence(sent, &answer);
-            self.peers.with(|peers| self.gate.handle_run(sent, clock::now(), answer, peers));
+            self.peers.with(|peers| self.gate.handle_run(sent, self.clock.now(), answer, peers));
             self.publish();
         }
     }
@@ -135,7 +139,7 @@ impl Courier {
     /// request.
     async fn admit(&mut self) -> Result<Errand, Reply> {
         loop {
-            match self.gate.poll_step(clock::now()) {
+            match self.gate.poll_step(self.clock.now()) {
                 Step::Run(member) => return Ok(Errand::Run(member)),
                 Step::Replies(replies) => return Ok(Errand::Done(replies)),
                 Step::Answer(reply) => return Err(reply),
@@ -149,10 +153,10 @@ impl Courier {
                         );
                     }
                     let set = self.peers.with(|peers| peers.set().to_owned());
-                    let sent = clock::now();
+                    let sent = self.clock.now();
                     let answer = self.endpoint.admit(admission, &set, self.limits.request_timeout_ms).await;
                     self.note_silence(sent, &answer);
-                    self.peers.with(|peers| self.gate.handle_admission(clock::now(), answer, peers));
+                    self.peers.with(|peers| self.gate.handle_admission(self.clock.now(), answer, peers));
                     self.publish();
                 }
             }
@@ -174,7 +178,7 @@ impl Courier {
 
     fn begin(&mut self) {
         self.note_connection();
-        self.gate.begin(clock::now());
+        self.gate.begin(self.clock.now());
     }
 
     /// Where there was no reply, the connection may say why. An answer is about the connection that it came over, so a new
@@ -190,7 +194,7 @@ impl Courier {
         };
         if let Some(epoch) = epoch.filter(|_| silent) {
             let patience_ms = u64::from(self.limits.connect_timeout_ms) * 2;
-            if self.silence.goes_on(epoch, sent, clock::now(), patience_ms) {
+            if self.silence.goes_on(epoch, sent, self.clock.now(), patience_ms) {
                 tracing::warn!(
                     endpoint = self.endpoint.label(),
                     "the connection is silent: making a new one"
@@ -216,7 +220,7 @@ impl Courier {
             let standing = self.gate.standing();
             let changed = current != standing;
             if changed {
-                match standing.state() {
+                match standing.state(self.clock.now()) {
                     EndpointState::Ready => tracing::info!(endpoint = label, "endpoint is ready"),
                     state => tracing::warn!(endpoint = label, "endpoint is {state}"),
                 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
+use crate::lock;
 use crate::protocol::Moment;
 use crate::protocol::operation::{Operation, Reply, Request, Round};
 use crate::protocol::quorum::EndpointId;
 use crate::protocol::wire::BATCH_LEN_MAX;
-use crate::{clock, lock};
 
 /// Requests that may wait for one endpoint. Beyond it they are answered "not sent".
 const QUEUE_LEN_MAX: usize = 65_536;
@@ -37,6 +38,7 @@ pub(crate) struct Entry {
 /// The queue before one endpoint.
 pub(crate) struct Dispatcher {
     id: EndpointId,
+    clock: Clock,
     queue: Mutex<Queue>,
     filled: Notify,
 }
@@ -48,8 +50,8 @@ struct Queue {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(id: EndpointId) -> Self {
-        Self { id, queue: Mutex::default(), filled: Notify::new() }
+    pub(crate) fn new(id: EndpointId, clock: &Clock) -> Self {
+        Self { id, clock: clock.clone(), queue: Mutex::default(), filled: Notify::new() }
     }
 
     pub(crate) const fn id(&self) -> EndpointId {
@@ -102,7 +104,7 @@ impl Dispatcher {
     /// Drops from a batch what nobody waits for any more: its round was decided without this endpoint, or it waited so long
     /// that it is about nothing.
     pub(crate) fn drop_unwanted(&self, batch: &mut Vec<Entry>) {
-        let now = clock::now();
+        let now = self.clock.now();
         for entry in
             batch.extract_if(.., |entry| entry.expires <= now || !entry.party.wants(&self.request(entry)))
         {

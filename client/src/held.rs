@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::core::{Core, Subject};
 use crate::dispatcher::Party;
 use crate::keeper::{Alarm, Sleeper};
+use crate::lock;
 use crate::observer::{LossReport, RenewalReport};
 use crate::protocol::limiter::Ticket;
 use crate::protocol::operation::{Reply, Request};
 use crate::protocol::{Hold, HoldEvent, HoldParams, LossReason, Moment};
 use crate::ttl::Ttl;
-use crate::{clock, lock};
 
 /// What the lease, its handles, its timers and its requests share.
 pub(crate) struct Held {
@@ -82,7 +82,7 @@ impl Held {
 
     /// Gives the machine an input, then does what it asks for.
     fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Hold, Moment)) {
-        let now = clock::now();
+        let now = self.core.clock.now();
         let mut progress = lock(&self.progress);
         input(&mut progress.machine, now);
         let requests: Vec<Request> = std::iter::from_fn(|| progress.machine.poll_request()).collect();
@@ -223,7 +223,7 @@ impl Held {
 
     /// Why the lease is over, if it is: a deadline that has passed unnoticed is noticed here.
     pub(crate) fn loss(self: &Arc<Self>) -> Option<LossReason> {
-        let now = clock::now();
+        let now = self.core.clock.now();
         let (loss, valid) = self.look(|machine| (machine.loss(), machine.is_valid(now)));
         if loss.is_some() || valid {
             return loss;
@@ -258,8 +258,9 @@ impl Held {
                 return seen;
             }
             tokio::select! {
+                biased;
                 () = changed => {}
-                () = clock::sleep_until(self.look(Hold::end)) => self.drive(Hold::handle_timeout),
+                () = self.core.clock.sleep_until(self.look(Hold::end)) => self.drive(Hold::handle_timeout),
             }
         }
     }

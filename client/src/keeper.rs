@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
+use crate::lock;
 use crate::protocol::Moment;
 use crate::protocol::limiter::{Limiter, Ticket};
-use crate::{clock, lock};
 
 /// Whoever wants to be woken.
 pub(crate) trait Sleeper: Send + Sync {
@@ -42,6 +43,7 @@ impl Alarm {
 
 /// Wakes sleepers in order, by one timer.
 pub(crate) struct Keeper {
+    clock: Clock,
     table: Mutex<Table>,
     /// Told when an alarm is set before the one being waited for, and at the end.
     earlier: Notify,
@@ -56,16 +58,14 @@ struct Table {
     closed: bool,
 }
 
-/// The task looks at the clock at least this often: a timer does not count the time a machine is suspended.
-const SLEEP_MS_MAX: u64 = 1_000;
-
 impl Keeper {
     /// Starts the task.
-    pub(crate) fn spawn() -> Arc<Self> {
-        let limiter = Limiter::new(clock::now());
+    pub(crate) fn spawn(clock: &Clock) -> Arc<Self> {
+        let limiter = Limiter::new(clock.now());
         let table =
             Table { alarms: BTreeMap::new(), limiter, serial: 0, next: Moment::default(), closed: false };
-        let keeper = Arc::new(Self { table: Mutex::new(table), earlier: Notify::new() });
+        let keeper =
+            Arc::new(Self { clock: clock.clone(), table: Mutex::new(table), earlier: Notify::new() });
         tokio::spawn(Arc::clone(&keeper).run());
         keeper
     }
@@ -91,7 +91,7 @@ impl Keeper {
 
     /// A lease renews at the pace of this TTL from here on, instead of that of the one before.
     pub(crate) fn pace(&self, old_ttl_ms: Option<u32>, new_ttl_ms: Option<u32>) {
-        let now = clock::now();
+        let now = self.clock.now();
         let mut table = lock(&self.table);
         if let Some(ttl_ms) = new_ttl_ms {
             table.limiter.handle_join(now, ttl_ms);
@@ -126,12 +126,12 @@ impl Keeper {
 
     async fn run(self: Arc<Self>) {
         loop {
-            while let Some((alarm, sleeper)) = self.pop_due(clock::now()) {
+            while let Some((alarm, sleeper)) = self.pop_due(self.clock.now()) {
                 if let Some(sleeper) = sleeper.upgrade() {
                     sleeper.wake(alarm);
                 }
             }
-            while let Some(sleeper) = self.pop_admitted(clock::now()) {
+            while let Some(sleeper) = self.pop_admitted(self.clock.now()) {
                 if let Some(sleeper) = sleeper.upgrade() {
                     sleeper.admit();
                 }
@@ -140,6 +140,7 @@ impl Keeper {
                 return;
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.earlier.notified() => {}
             }
@@ -162,8 +163,8 @@ impl Keeper {
         if table.closed {
             return None;
         }
-        let now = clock::now();
-        let latest = now.plus_ms(SLEEP_MS_MAX);
+        let now = self.clock.now();
+        let latest = self.clock.timer_end();
         let alarm = table.alarms.first_key_value().map(|(alarm, _)| alarm.at);
         table.next = [alarm, table.limiter.poll_timeout()].into_iter().flatten().fold(latest, Moment::min);
         Some(Duration::from_nanos(table.next.ns_since(now)))

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
 use crate::core::{Core, Subject};
 use crate::error::{ReleaseError, RenewError, ValidateError};
 use crate::held::Held;
@@ -107,17 +106,18 @@ impl LeaseHandle {
     /// while a machine is suspended; [`is_valid`](Self::is_valid) and [`remaining`](Self::remaining) do not.
     #[must_use]
     pub fn valid_until(&self) -> Instant {
-        let (now, deadline) = (clock::now(), self.held.look(Hold::deadline));
+        let clock = &self.held.core.clock;
+        let (now, deadline) = (clock.now(), self.held.look(Hold::deadline));
         let ahead = Duration::from_nanos(deadline.ns_since(now));
         let behind = Duration::from_nanos(now.ns_since(deadline));
-        let instant = Instant::now() + ahead;
+        let instant = clock.instant() + ahead;
         instant.checked_sub(behind).unwrap_or(instant)
     }
 
     /// How long the lease is held if no renewal succeeds; zero once it is over.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        let now = clock::now();
+        let now = self.held.core.clock.now();
         let left_ns = |machine: &Hold| match machine.loss() {
             None => machine.deadline().ns_since(now),
             Some(_) => 0,

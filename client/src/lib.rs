@@ -42,10 +42,11 @@
 //!   it in batches, through the gate of the rules. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
 //! * `endpoint`: what an endpoint must do. `redis`: real servers; the one room that knows fred. [`memory`]: in this process,
 //!   for tests.
-//! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`.
+//! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`, `chance`.
 
 pub mod admin;
 mod attempt;
+mod chance;
 mod client;
 mod clock;
 mod config;

@@ -84,7 +84,7 @@ impl LeaseRequest {
     pub async fn acquire(self) -> Result<Lease, AcquireError> {
         // A wait too long for the clock to have an end has none.
         let give_up = Instant::now().checked_add(self.wait);
-        let seed = rand::random();
+        let seed = self.core.chance.jitter_seed();
         let mut failures = 0;
         loop {
             let error = match self.attempt().await {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::lock;
 use crate::protocol::Moment;
 
@@ -20,6 +20,7 @@ const ROUND_US_MAX: u64 = 60_000_000;
 
 /// A rolling histogram of the time to the deciding answer: two windows, of which the older is dropped.
 pub(crate) struct RoundTimes {
+    clock: Clock,
     windows: Mutex<Windows>,
     /// The 99th percentile in nanoseconds; zero while there are too few samples.
     p99_ns: AtomicU64,
@@ -33,19 +34,19 @@ struct Windows {
 }
 
 impl RoundTimes {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: &Clock) -> Self {
         let histogram = || {
             Histogram::new_with_bounds(1, ROUND_US_MAX, 2)
                 .unwrap_or_else(|error| unreachable!("constant bounds: {error}"))
         };
-        let windows = Windows { current: histogram(), previous: histogram(), since: clock::now(), unread: 0 };
-        Self { windows: Mutex::new(windows), p99_ns: AtomicU64::new(0) }
+        let windows = Windows { current: histogram(), previous: histogram(), since: clock.now(), unread: 0 };
+        Self { clock: clock.clone(), windows: Mutex::new(windows), p99_ns: AtomicU64::new(0) }
     }
 
     /// Counts a round; one without a majority counts with the time after which it was given up.
     pub(crate) fn record(&self, round_ns: u64) {
         let mut windows = lock(&self.windows);
-        windows.roll(clock::now());
+        windows.roll(self.clock.now());
         windows.current.saturating_record((round_ns / 1_000).max(1));
         windows.unread += 1;
         if windows.unread >= REFRESH || self.p99_ns.load(Ordering::Relaxed) == 0 {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock;
+use crate::protocol::Moment;
 use crate::protocol::gate::Standing;
 
 /// One endpoint as a client sees it.
@@ -58,10 +58,10 @@ impl fmt::Display for EndpointState {
 
 impl Standing {
     /// The same with a duration instead of a moment, as it is shown.
-    pub(crate) fn state(&self) -> EndpointState {
+    pub(crate) fn state(&self, now: Moment) -> EndpointState {
         match self {
             Self::Connecting => EndpointState::Connecting,
-            Self::Admitted { quarantined_until } => match quarantined_until.ns_since(clock::now()) {
+            Self::Admitted { quarantined_until } => match quarantined_until.ns_since(now) {
                 0 => EndpointState::Ready,
                 left => EndpointState::Quarantined { left: Duration::from_nanos(left) },
             },

@@ -7,9 +7,9 @@ use tokio::sync::Notify;
 
 use crate::core::{Core, Subject};
 use crate::dispatcher::Party;
+use crate::lock;
 use crate::protocol::Validation;
 use crate::protocol::operation::{Reply, Request};
-use crate::{clock, lock};
 
 struct Run {
     machine: Mutex<Validation>,
@@ -18,7 +18,7 @@ struct Run {
 
 /// Asks every endpoint. `Err` holds the answers if no majority confirmed.
 pub(crate) async fn validate(core: &Arc<Core>, subject: &Subject) -> Result<(), Vec<Option<Reply>>> {
-    let mut machine = Validation::new(core.quorum, clock::now(), subject.timeout_ms.saturating_mul(2));
+    let mut machine = Validation::new(core.quorum, core.clock.now(), subject.timeout_ms.saturating_mul(2));
     let requests = std::iter::from_fn(|| machine.poll_request()).collect();
     let run = Arc::new(Run { machine: Mutex::new(machine), decided: Notify::new() });
     core.send(&run, subject, requests);
@@ -31,9 +31,9 @@ pub(crate) async fn validate(core: &Arc<Core>, subject: &Subject) -> Result<(), 
                 None => machine.poll_timeout(),
             }
         };
-        let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(clock::now())));
+        let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(core.clock.now())));
         if tokio::time::timeout(pause, run.decided.notified()).await.is_err() {
-            lock(&run.machine).handle_timeout(clock::now());
+            lock(&run.machine).handle_timeout(core.clock.now());
         }
     }
 }

@@ -13,6 +13,7 @@ mod failures;
 mod fences;
 mod loss;
 mod memory;
+mod memory_faults;
 mod passwords;
 mod release;
 mod renewal;
