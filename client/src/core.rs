@@ -130,7 +130,7 @@ impl Core {
     /// What each endpoint answered, in words; of one that has not answered, what is known to be wrong with it.
     pub(crate) fn reasons(&self, replies: &[Option<Reply>]) -> EndpointReasons {
         let reason = |(link, reply): (&Link, &Option<Reply>)| {
-            let reason = match (reply, link.standing.borrow().state()) {
+            let reason = match (reply, link.standing.borrow().state(self.clock.now())) {
                 (Some(reply), _) => error::describe(reply),
                 (None, EndpointState::Ready | EndpointState::Connecting) => "no answer yet".to_owned(),
                 (None, state) => format!("no answer yet; {state}"),

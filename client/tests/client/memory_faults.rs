@@ -128,7 +128,7 @@ async fn every_kind_of_restart_and_a_flush_cost_a_quarantine_and_no_lease() {
     let quarantined = || matches!(client.endpoints()[1].state, EndpointState::Quarantined { .. });
     let forget: [&dyn Fn(); 4] =
         [&|| server.restart(), &|| server.restart_empty(), &|| server.restart_from(&before), &|| {
-            server.flush()
+            server.flush();
         }];
     for forget in forget {
         forget();
