@@ -27,6 +27,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Drive one lock and write what it did into a folder
     Run(Box<RunArgs>),
+    /// Make the page of a run: one HTML file that opens anywhere, offline
+    Report(ReportArgs),
     /// Put runs side by side, with a verdict in words
     Compare(CompareArgs),
     /// The quorum lock and the naive lock under the same load and the same pauses, side by side
@@ -121,6 +123,13 @@ pub(crate) struct PauseArgs {
     /// How long each pause lasts
     #[arg(long, value_name = "TIME", requires = "pause_nodes", value_parser = duration)]
     pub(crate) pause_for: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Folders of runs; each gets its report.html anew
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

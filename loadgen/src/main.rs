@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - `cli`: the command line. `demo`, `compare`, `trio_command`: commands beside `run`.
+//! - `cli`: the command line. `demo`, `compare`, `report_command`, `trio_command`: commands beside `run`.
 //! - `run`: one run, from its plan to its folder. `locks`: what can be driven.
 //! - `referee`: judges. `measure`: histograms. `report`: what a run leaves behind, and comparisons.
 //! - `clock`: the one clock that all of it reads.
@@ -15,6 +15,7 @@ mod locks;
 mod measure;
 mod referee;
 mod report;
+mod report_command;
 mod run;
 mod trio_command;
 
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
 fn execute(command: &Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Report(args) => {
+            report_command::run(args).unwrap_or_else(|error| failed(&error, Exit::Usage))
+        }
         Command::Compare(args) => compare::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
         Command::Demo(args) => demo::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
         Command::Trio(command) => {

@@ -60,6 +60,11 @@ impl Phase {
         }
     }
 
+    /// The phase of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+
     /// The phase's place in [`Phase::ALL`].
     pub(crate) const fn index(self) -> usize {
         self as usize

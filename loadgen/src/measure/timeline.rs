@@ -57,6 +57,11 @@ impl Timeline {
         self.totals.get(Phase::RenewalSlack).map(Slack::of).unwrap_or_default()
     }
 
+    /// The last second in which anything was recorded.
+    pub(crate) fn last_second(&self) -> Option<u32> {
+        self.seconds.last_key_value().map(|(&(second, _), _)| second)
+    }
+
     /// Every second of every phase, in the order of time.
     pub(crate) fn seconds(&self) -> impl Iterator<Item = (u32, Phase, Result<Histogram<u64>, CodecError>)> {
         self.seconds.iter().map(|(&(second, phase), text)| (second, phase, decode(text)))

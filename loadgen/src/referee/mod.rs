@@ -33,5 +33,5 @@ pub(crate) use judge::{Findings, LateRecord, Referee};
 pub(crate) use record::{Failure, GrantRecord, ReleaseOutcome};
 pub(crate) use resource::Write;
 pub(crate) use safety::Safety;
-pub(crate) use violations::Violations;
+pub(crate) use violations::{Violation, ViolationKind, Violations};
 pub(crate) use watermark::Watermarks;

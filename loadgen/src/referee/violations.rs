@@ -63,6 +63,9 @@ impl Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Violations {
+    /// When the measured part of the run began, if that is known.
+    #[serde(default)]
+    pub(crate) started_ns: Option<u64>,
     /// How many there were of each kind, kept or not.
     pub(crate) seen: BTreeMap<ViolationKind, u64>,
     /// The first hundred of each kind.

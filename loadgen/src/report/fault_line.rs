@@ -23,3 +23,11 @@ pub(crate) struct FaultLine {
     /// When it was over; nothing if it never was.
     pub(crate) actual_end_ms: Option<f64>,
 }
+
+impl FaultLine {
+    /// When it began and ended; as planned where its end is not known.
+    pub(crate) fn span_ms(&self) -> (f64, f64) {
+        let end_ms = self.actual_end_ms.unwrap_or(self.planned_end_ms);
+        (self.actual_start_ms, end_ms.max(self.actual_start_ms))
+    }
+}

@@ -8,14 +8,17 @@
 //! - `save`, `folder`: the results folder, whole or not at all.
 //! - `environment`: where and with what a run was made.
 //! - `verdict`: whether its figures may be used, and the exit status.
+//! - `evidence`: all that a run left, read back. `html`: pages of it.
 //! - `summary`, `compare`, `table`: runs on a terminal, alone and side by side.
 
 mod compare;
 mod environment;
+mod evidence;
 mod fault_line;
 mod folder;
 mod hgrm;
 mod hlog;
+pub(crate) mod html;
 mod read;
 mod run_json;
 mod save;

@@ -7,10 +7,12 @@ use std::time::SystemTime;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::evidence::{Evidence, FAULTS_FILE, HLOG_FILE, VIOLATIONS_FILE};
 use super::fault_line::FaultLine;
 use super::folder::{FolderError, folder_name, write_folder};
 use super::hgrm::write_hgrm;
 use super::hlog::{HlogError, write_hlog};
+use super::html::{HtmlError, REPORT_FILE, run_html};
 use super::read::RUN_FILE;
 use super::run_json::Run;
 use crate::measure::Timeline;
@@ -28,6 +30,9 @@ pub(crate) enum SaveError {
     /// A percentile distribution cannot be made.
     #[error("a percentile distribution cannot be made: {0}")]
     Hgrm(#[from] io::Error),
+    /// The page cannot be made.
+    #[error(transparent)]
+    Html(#[from] HtmlError),
     /// A value cannot be written as JSON.
     #[error("the results cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -43,14 +48,16 @@ pub(crate) fn save(
     violations: &Violations,
     faults: &[FaultLine],
 ) -> Result<PathBuf, SaveError> {
+    let html = run_html(&Evidence { run, timeline, faults, violations })?;
     let mut files = vec![
         (RUN_FILE.to_owned(), json(run)?),
-        ("violations.json".to_owned(), json(violations)?),
-        ("faults.jsonl".to_owned(), json_lines(faults)?),
+        (VIOLATIONS_FILE.to_owned(), json(violations)?),
+        (FAULTS_FILE.to_owned(), json_lines(faults)?),
+        (REPORT_FILE.to_owned(), html.into_bytes()),
     ];
     let mut hlog = Vec::new();
     write_hlog(timeline, started, &mut hlog)?;
-    files.push(("intervals.hlog".to_owned(), hlog));
+    files.push((HLOG_FILE.to_owned(), hlog));
     for (phase, histogram) in timeline.totals().iter() {
         let mut hgrm = Vec::new();
         write_hgrm(histogram, &mut hgrm)?;

@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use clap::ValueEnum as _;
 use hdrhistogram::Histogram;
 
 use super::run_json::Run;
+use crate::run::plan::LockKind;
 
 /// Late sending that is no more than this never spoils a run: it is the machine's own noise.
 const LAG_TOLERATED_NS: u64 = 500_000;
@@ -55,6 +57,12 @@ impl Punctuality<'_> {
             )
         })
     }
+}
+
+/// Whether a lock of this name answers for what the referee finds. One that this program does not know promises nothing
+/// that it could hold against it.
+pub(crate) fn promises_exclusion(lock: &str) -> bool {
+    LockKind::from_str(lock, false).is_ok_and(LockKind::promises_exclusion)
 }
 
 /// What the program answers to its caller.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::RunArgs;
 use crate::clock::{cpu_ns, now_ns};
+use crate::referee::Violations;
 use crate::report::{self, Environment, Exit, Run, SaveError, shareable_command, summary};
 use crate::run::coordinator::{Conclusion, StartError, conduct};
 use crate::run::environment::describe;
@@ -77,9 +78,14 @@ pub(crate) struct Played {
 impl Played {
     /// Writes its folder.
     pub(crate) fn save(&self, results: &Path) -> Result<PathBuf, SaveError> {
-        let Conclusion { measured, findings, faults, .. } = &self.conclusion;
+        let Conclusion { measured, findings, faults, start_ns, .. } = &self.conclusion;
+        let warm_up_ns = self.run.parameters.warm_up_ms.saturating_mul(1_000_000);
+        let violations = Violations {
+            started_ns: Some(start_ns.saturating_add(warm_up_ns)),
+            ..findings.violations.clone()
+        };
         let faults = faults.lines(self.run.parameters.warm_up_ms, self.run.parameters.faults_simulated);
-        report::save(results, self.started, &self.run, &measured.timeline, &findings.violations, &faults)
+        report::save(results, self.started, &self.run, &measured.timeline, &violations, &faults)
     }
 }
 
