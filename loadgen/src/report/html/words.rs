@@ -98,6 +98,7 @@ fn exposure(run: &Run) -> String {
         return "No fault was active during any hold: a zero here says how the lock works in fair weather, and no more."
             .to_owned();
     }
-    let worth = if promises_exclusion(&run.lock) { "; the zeros below are worth as much as that" } else { "" };
+    let worth =
+        if promises_exclusion(&run.lock) { "; the zeros below are worth as much as that" } else { "" };
     format!("{} of {} holds met a fault{worth}.", whole(exposure.count), whole(exposure.of))
 }

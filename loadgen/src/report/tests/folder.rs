@@ -57,7 +57,15 @@ fn a_saved_run_is_whole() {
     assert_eq!(names(results.path()), ["20261122T122153Z-gc-pause-quorum-7"]);
     assert_eq!(
         names(&folder),
-        ["acquire.hgrm", "faults.jsonl", "hold.hgrm", "intervals.hlog", "run.json", "violations.json"]
+        [
+            "acquire.hgrm",
+            "faults.jsonl",
+            "hold.hgrm",
+            "intervals.hlog",
+            "report.html",
+            "run.json",
+            "violations.json"
+        ]
     );
     assert_eq!(read_run(&folder).unwrap(), run());
     let lines = fs::read_to_string(folder.join("faults.jsonl")).unwrap();
