@@ -73,7 +73,7 @@ impl Log {
 /// A place in a picture, to a tenth of a unit.
 pub(super) fn px(place: f64) -> String {
     let text = format!("{place:.1}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
 /// A length of time from nanoseconds, with the unit that suits it.
