@@ -43,7 +43,7 @@ pub enum AdminError {
     /// An endpoint did not answer. Nothing has been written.
     #[error("endpoint {endpoint} does not answer ({reason}); every endpoint must be up for this")]
     Unreachable {
-        /// Host and port.
+        /// Its label.
         endpoint: String,
         /// What was seen.
         reason: String,
@@ -54,7 +54,7 @@ pub enum AdminError {
          it by themselves, after a quarantine if it has forgotten"
     )]
     NotFresh {
-        /// Host and port.
+        /// Its label.
         endpoint: String,
         /// What was found there.
         found: String,
@@ -64,7 +64,7 @@ pub enum AdminError {
         "endpoint {endpoint} is in quarantine ({reason}); one endpoint at a time, wait until it votes again"
     )]
     Quarantined {
-        /// Host and port.
+        /// Its label.
         endpoint: String,
         /// Why it is.
         reason: String,
@@ -72,7 +72,7 @@ pub enum AdminError {
     /// An endpoint does not keep what it has written. Nothing has been written.
     #[error("endpoint {endpoint} has {setting} = {found:?}; set it to {expected:?}, or it is not durable")]
     NotDurable {
-        /// Host and port.
+        /// Its label.
         endpoint: String,
         /// Which setting.
         setting: &'static str,
@@ -84,7 +84,7 @@ pub enum AdminError {
     /// An endpoint refused. What was done to endpoints before it stands.
     #[error("endpoint {endpoint} refused: {reason}")]
     Refused {
-        /// Host and port.
+        /// Its label.
         endpoint: String,
         /// Its reason.
         reason: String,

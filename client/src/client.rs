@@ -9,10 +9,10 @@ use crate::core::Core;
 use crate::endpoint::Endpoint;
 #[cfg(doc)]
 use crate::error::AcquireError;
-use crate::error::{ConfigError, ConnectError};
+use crate::error::{ConfigError, ConnectError, ReauthenticateError};
 use crate::keeper::Sleeper;
 use crate::protocol::gate::Standing;
-use crate::redis::RedisEndpoint;
+use crate::redis::Connector;
 use crate::request::LeaseRequest;
 use crate::status::EndpointStatus;
 use futures::StreamExt as _;
@@ -55,6 +55,19 @@ impl Client {
         self.core.status()
     }
 
+    /// Asks for credentials ([`ClientBuilder::credentials`]) and authenticates all connections with them, in place: a lease
+    /// that is held, and requests under way, notice nothing. Does nothing where no credentials were given, and leaves out
+    /// endpoints that are down: those are asked for when they are back.
+    ///
+    /// For a password that has just been rotated, on servers that would end connections that still use the old one.
+    ///
+    /// # Errors
+    /// [`ReauthenticateError`] names each endpoint that did not take them; its connection stands as it stood before.
+    pub async fn reauthenticate(&self) -> Result<(), ReauthenticateError> {
+        let endpoints = self.core.reauthenticate().await;
+        if endpoints.0.is_empty() { Ok(()) } else { Err(ReauthenticateError::Failed { endpoints }) }
+    }
+
     /// Ends all clones of this client: no acquisition begins any more ([`AcquireError::Shutdown`]), leases that are held may
     /// be used and released for `drain`, and what is held then is released.
     ///
@@ -82,9 +95,9 @@ pub(crate) fn endpoints(
     match &builder.endpoints {
         Endpoints::Memory(endpoints) => Ok(endpoints.endpoints(&config.settings)),
         Endpoints::Urls(_) => {
+            let connector = Connector::new(config)?;
             let connect = |address| {
-                RedisEndpoint::connect(address, &config.settings, &config.limits)
-                    .map(|endpoint| -> Arc<dyn Endpoint> { Arc::new(endpoint) })
+                connector.connect(address).map(|endpoint| -> Arc<dyn Endpoint> { Arc::new(endpoint) })
             };
             config.addresses.iter().map(connect).collect()
         }

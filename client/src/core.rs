@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use futures::future::join_all;
 use tokio::sync::{Notify, watch};
 
 use crate::chance::Chance;
@@ -44,7 +45,7 @@ pub(crate) struct Core {
 
 /// What the core keeps of one endpoint.
 struct Link {
-    label: String,
+    endpoint: Arc<dyn Endpoint>,
     dispatcher: Arc<Dispatcher>,
     standing: watch::Receiver<Standing>,
 }
@@ -69,17 +70,16 @@ impl Core {
         let peers = Arc::new(Peers::new(config.quorum));
         let keeper = Keeper::spawn(&config.clock);
         let link = |(id, endpoint): (_, Arc<dyn Endpoint>)| {
-            let label = endpoint.label().to_owned();
             let dispatcher = Arc::new(Dispatcher::new(id, &config.clock));
             let (courier, standing) = Courier::new(
                 Arc::clone(&dispatcher),
-                endpoint,
+                Arc::clone(&endpoint),
                 Arc::clone(&peers),
                 config,
                 Arc::clone(&keeper),
             );
             tokio::spawn(courier.run());
-            Link { label, dispatcher, standing }
+            Link { endpoint, dispatcher, standing }
         };
         let links = config.quorum.ids().zip(endpoints).map(link).collect();
         Self {
@@ -135,7 +135,7 @@ impl Core {
                 (None, EndpointState::Ready | EndpointState::Connecting) => "no answer yet".to_owned(),
                 (None, state) => format!("no answer yet; {state}"),
             };
-            EndpointReason { endpoint: link.label.clone(), reason }
+            EndpointReason { endpoint: link.endpoint.label().to_owned(), reason }
         };
         EndpointReasons(self.links.iter().zip(replies).map(reason).collect())
     }
@@ -144,7 +144,7 @@ impl Core {
     pub(crate) fn missing(&self) -> EndpointReasons {
         let missing = self.links.iter().filter(|link| !link.standing.borrow().is_admitted());
         let reason = |link: &Link| EndpointReason {
-            endpoint: link.label.clone(),
+            endpoint: link.endpoint.label().to_owned(),
             reason: link.standing.borrow().state(self.clock.now()).to_string(),
         };
         EndpointReasons(missing.map(reason).collect())
@@ -157,10 +157,20 @@ impl Core {
 
     pub(crate) fn status(&self) -> Vec<EndpointStatus> {
         let status = |link: &Link| EndpointStatus {
-            label: link.label.clone(),
+            label: link.endpoint.label().to_owned(),
             state: link.standing.borrow().state(self.clock.now()),
         };
         self.links.iter().map(status).collect()
+    }
+
+    /// Authenticates all connections anew; gives the endpoints where that failed.
+    pub(crate) async fn reauthenticate(&self) -> EndpointReasons {
+        let outcomes = join_all(self.links.iter().map(|link| link.endpoint.reauthenticate())).await;
+        let failed = self.links.iter().zip(outcomes).filter_map(|(link, outcome)| {
+            let reason = outcome.err()?.to_string();
+            Some(EndpointReason { endpoint: link.endpoint.label().to_owned(), reason })
+        });
+        EndpointReasons(failed.collect())
     }
 
     /// No attempt begins from here on.

@@ -1,5 +1,7 @@
 //! What the shell needs of an endpoint, be it a real server or one in memory.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -12,7 +14,7 @@ use crate::protocol::wire::{AdmitReply, BatchReply};
 /// Futures given out here are run to their end by the caller, never dropped half-way: what a dropped call has left in a
 /// queue would be written later.
 pub(crate) trait Endpoint: Send + Sync + 'static {
-    /// Host and port, for people; never a password.
+    /// Host and port, or the path of a socket, for people; never a password.
     fn label(&self) -> &str;
 
     /// The state of the connection, now and from now on.
@@ -47,6 +49,9 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
         name: &'a str,
         timeout_ms: u32,
     ) -> BoxFuture<'a, Result<Option<String>, CallError>>;
+
+    /// Authenticates connections that stand anew. `Err` says why it could not; they stand as they stood before.
+    fn reauthenticate(&self) -> BoxFuture<'_, Result<(), Arc<str>>>;
 }
 
 /// What an operator needs to know of an endpoint before changing it.

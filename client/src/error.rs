@@ -11,7 +11,10 @@ use crate::protocol::{LossReason, NameError, QuorumError};
 #[non_exhaustive]
 pub enum ConfigError {
     /// A URL that names no server.
-    #[error("endpoint {endpoint:?}: {reason}; write redis://[user[:password]@]host[:port][/database]")]
+    #[error(
+        "endpoint {endpoint:?}: {reason}; write redis://[[user]:password@]host[:port][/database], rediss:// for TLS, or \
+         unix://[[user]:password@]/path[?db=database]"
+    )]
     Url {
         /// The URL, without user and password.
         endpoint: String,
@@ -24,19 +27,42 @@ pub enum ConfigError {
     /// One endpoint is named twice: it would vote twice.
     #[error("endpoint {endpoint} is named twice; each vote needs a server of its own")]
     Duplicate {
-        /// Host and port.
+        /// Its label.
         endpoint: String,
     },
     /// The endpoints name different databases.
     #[error("endpoint {endpoint} names database {found}, the first one {expected}; name the same everywhere")]
     Databases {
-        /// Host and port.
+        /// Its label.
         endpoint: String,
         /// Its database.
         found: u8,
         /// The first endpoint's.
         expected: u8,
     },
+    /// Certificates or a key that cannot be used.
+    #[error("TLS: {reason}")]
+    Tls {
+        /// What is wrong with them, and what to change.
+        reason: String,
+    },
+    /// TLS is set up, and not used: what is sent there could be read by others.
+    #[error("endpoint {endpoint} would not be encrypted; write rediss://, or leave TLS out for all")]
+    NotEncrypted {
+        /// Its label.
+        endpoint: String,
+    },
+    /// A user or password in a URL, and a source of credentials beside it.
+    #[error(
+        "endpoint {endpoint} names a user or password in its URL, and the builder has credentials; use one of them"
+    )]
+    CredentialsTwice {
+        /// Its label.
+        endpoint: String,
+    },
+    /// Credentials are to be refreshed, and there is no source of them.
+    #[error("refresh_credentials needs credentials on the builder: those in a URL do not change")]
+    NothingToRefresh,
     /// A namespace that cannot begin a key.
     #[error("namespace {namespace:?}: use 1 to 100 of a-z, A-Z, 0-9, `_`, `-`, `.`, `:`, `{{`, `}}`")]
     Namespace {
@@ -70,6 +96,18 @@ pub enum ConnectError {
         /// The connect timeout.
         within: Duration,
         /// Those that are missing, and why.
+        endpoints: EndpointReasons,
+    },
+}
+
+/// Why connections were not authenticated anew. They stand as they stood before.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReauthenticateError {
+    /// Some endpoints did not take the credentials, or there were none. The others have taken them.
+    #[error("not authenticated anew: {endpoints}")]
+    Failed {
+        /// Which endpoints, and why.
         endpoints: EndpointReasons,
     },
 }
@@ -200,7 +238,7 @@ pub struct EndpointReasons(pub Vec<EndpointReason>);
 /// What one endpoint had to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointReason {
-    /// Host and port.
+    /// Its label: host and port, or the path of a socket.
     pub endpoint: String,
     /// Its answer, in words.
     pub reason: String,

@@ -73,10 +73,10 @@ mod ttl;
 mod validation;
 
 pub use client::Client;
-pub use config::ClientBuilder;
+pub use config::{ClientBuilder, Credentials, Tls};
 pub use error::{
-    AcquireError, ConfigError, ConnectError, EndpointReason, EndpointReasons, ReleaseError, RenewError,
-    ValidateError,
+    AcquireError, ConfigError, ConnectError, EndpointReason, EndpointReasons, ReauthenticateError,
+    ReleaseError, RenewError, ValidateError,
 };
 pub use lease::{Lease, LeaseHandle, LeaseState};
 pub use observer::{AttemptOutcome, AttemptReport, LossReport, Observer, RenewalReport};

@@ -9,7 +9,7 @@ use crate::protocol::gate::Standing;
 /// One endpoint as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointStatus {
-    /// Host and port.
+    /// Host and port, or the path of a socket.
     pub label: String,
     /// Whether it votes.
     pub state: EndpointState,

@@ -61,7 +61,7 @@ mod trio;
 pub use error::{ClockError, CommandError, ProcessError, ProgramError, StartError};
 pub use fault::{Fault, FaultError};
 pub use forwarder::Forwarder;
-pub use options::{Fsync, Persistence, ServerOptions};
+pub use options::{Fsync, Persistence, ServerOptions, TlsFiles};
 pub use program::{ServerKind, ServerProgram};
 pub use resp::Reply;
 pub use server::{Data, Server};

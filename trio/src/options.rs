@@ -1,6 +1,10 @@
 //! What a server is started with, and the configuration written from it.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{ServerProgram, StartError};
 
@@ -23,6 +27,19 @@ pub enum Persistence {
     AppendOnly(Fsync),
 }
 
+/// What a server shows to clients that come with TLS, and asks of them: files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// The key to it.
+    pub key: PathBuf,
+    /// The roots it trusts in clients' certificates.
+    pub roots: PathBuf,
+    /// Whether a client must have a certificate.
+    pub client_certificates: bool,
+}
+
 /// How to start a [`Server`](crate::Server). The default is a throw-away server on a free port.
 #[derive(Clone)]
 pub struct ServerOptions {
@@ -32,6 +49,8 @@ pub struct ServerOptions {
     pub port: Option<u16>,
     /// What outlives the process. Default: nothing.
     pub persistence: Persistence,
+    /// Whether it listens with TLS too, on a second port, and as whom. Default: no.
+    pub tls: Option<TlsFiles>,
     /// Further lines of the configuration, as name and value, written after the crate's own and winning over them.
     /// With `requirepass` here, [`url`](crate::Server::url) and [`command`](crate::Server::command) use that password.
     pub settings: Vec<(String, String)>,
@@ -50,6 +69,7 @@ impl Default for ServerOptions {
             program: None,
             port: None,
             persistence: Persistence::None,
+            tls: None,
             settings: Vec::new(),
             own_clock: false,
             env: Vec::new(),
@@ -72,14 +92,26 @@ impl ServerOptions {
     }
 
     /// The text of the configuration file. A file, because arguments would show a password to everybody's `ps`.
-    pub(crate) fn config(&self, port: u16, data: &Path) -> Result<String, StartError> {
+    pub(crate) fn config(&self, port: u16, tls_port: Option<u16>, data: &Path) -> Result<String, StartError> {
         let (append_only, fsync) = match self.persistence {
             Persistence::None => ("no", "no"),
             Persistence::AppendOnly(Fsync::EverySecond) => ("yes", "everysec"),
             Persistence::AppendOnly(Fsync::Always) => ("yes", "always"),
         };
         let port = port.to_string();
-        let data = format!("\"{}\"", data.display());
+        let quoted = |path: &Path| format!("\"{}\"", path.display());
+        let data = quoted(data);
+        let tls = self.tls.iter().zip(tls_port).flat_map(|(files, port)| {
+            let ask = if files.client_certificates { "yes" } else { "no" };
+            [
+                ("tls-port", port.to_string()),
+                ("tls-cert-file", quoted(&files.certificate)),
+                ("tls-key-file", quoted(&files.key)),
+                ("tls-ca-cert-file", quoted(&files.roots)),
+                ("tls-auth-clients", ask.to_owned()),
+            ]
+        });
+        let tls: Vec<_> = tls.collect();
         let own = [
             // Nobody else on the network has any business here.
             ("bind", "127.0.0.1"),
@@ -98,7 +130,8 @@ impl ServerOptions {
         let theirs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
 
         let mut text = String::new();
-        for (name, value) in own.into_iter().chain(theirs) {
+        let tls = tls.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in own.into_iter().chain(tls).chain(theirs) {
             if name.trim().is_empty() || name.contains(['\n', '\r']) || value.contains(['\n', '\r']) {
                 return Err(StartError::Setting { name: name.to_owned() });
             }
@@ -117,6 +150,7 @@ impl fmt::Debug for ServerOptions {
             .field("program", &self.program)
             .field("port", &self.port)
             .field("persistence", &self.persistence)
+            .field("tls", &self.tls)
             .field("settings", &names(&self.settings))
             .field("own_clock", &self.own_clock)
             .field("env", &names(&self.env))
@@ -132,7 +166,7 @@ mod tests {
     #[test]
     fn further_settings_come_last_so_that_they_win() {
         let options = ServerOptions::default().setting("maxmemory-policy", "allkeys-lru");
-        let config = options.config(7001, Path::new("/tmp/data")).unwrap();
+        let config = options.config(7001, None, Path::new("/tmp/data")).unwrap();
         assert!(config.contains("bind 127.0.0.1\nport 7001\n"), "{config}");
         assert!(config.ends_with("maxmemory-policy allkeys-lru\n"), "{config}");
     }
@@ -140,7 +174,8 @@ mod tests {
     #[test]
     fn a_setting_cannot_smuggle_in_a_second_line() {
         for (name, value) in [("save", "\"\"\nbind 0.0.0.0"), ("a\nb", "c"), (" ", "c")] {
-            let refused = ServerOptions::default().setting(name, value).config(7001, Path::new("/tmp/data"));
+            let refused =
+                ServerOptions::default().setting(name, value).config(7001, None, Path::new("/tmp/data"));
             assert!(matches!(refused, Err(StartError::Setting { .. })), "{name:?} {value:?}");
         }
     }

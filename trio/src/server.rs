@@ -48,6 +48,7 @@ pub struct Server {
     program: ServerProgram,
     options: ServerOptions,
     port: ReservedPort,
+    tls_port: Option<ReservedPort>,
     dir: TempDir,
     #[cfg(target_os = "linux")]
     clock: Option<OwnClock>,
@@ -78,17 +79,19 @@ impl Server {
             .tempdir()
             .map_err(|source| StartError::Files { path: std::env::temp_dir(), source })?;
         let (program, options) = (program.clone(), options.clone());
+        let tls_port = options.tls.as_ref().map(|_| ReservedPort::reserve(None)).transpose()?;
         let mut server = Self {
             program,
             #[cfg(target_os = "linux")]
             clock: own_clock(&options, dir.path())?,
             options,
             port,
+            tls_port,
             dir,
             process: None,
             pid: 0,
         };
-        let config = server.options.config(server.port(), &server.data_dir())?;
+        let config = server.options.config(server.port(), server.tls_port(), &server.data_dir())?;
         write_files(&server.data_dir(), &server.config_path(), &config)?;
         server.launch()?;
         Ok(server)
@@ -107,6 +110,12 @@ impl Server {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// The port for TLS, if the server has one ([`ServerOptions::tls`]); the same through every restart.
+    #[must_use]
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls_port.as_ref().map(ReservedPort::number)
     }
 
     /// The process id: of the running process, or of the last one.

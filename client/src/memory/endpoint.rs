@@ -182,4 +182,8 @@ impl Endpoint for MemoryEndpoint {
     ) -> BoxFuture<'a, Result<Option<String>, CallError>> {
         future::ready(Ok(None)).boxed()
     }
+
+    fn reauthenticate(&self) -> BoxFuture<'_, Result<(), Arc<str>>> {
+        future::ready(Ok(())).boxed()
+    }
 }

@@ -1,17 +1,19 @@
 //! How a connection to a server is made and kept, and what of it is told: fred's settings, all of them written down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fred::prelude::{
     Config, ConnectionConfig, Error, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig,
 };
 use fred::types::RespVersion;
-use fred::types::config::UnresponsiveConfig;
+use fred::types::config::{CredentialProvider, TlsConfig, UnresponsiveConfig};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
+use super::credentials::Login;
 use super::reply::in_words;
-use crate::config::{Address, Limits};
+use crate::config::{Address, Limits, Place};
 use crate::endpoint::Connection;
 
 /// Commands that wait in fred for one connection: batches and admissions, one in flight each.
@@ -50,11 +52,17 @@ pub(super) async fn follow(
     }
 }
 
-pub(super) fn server_config(address: &Address) -> Config {
+pub(super) fn server_config(address: &Address, tls: Option<&TlsConfig>, login: Option<Login>) -> Config {
+    let (server, encrypted) = match &address.place {
+        Place::Tcp { host, port, tls } => (ServerConfig::new_centralized(host.clone(), *port), *tls),
+        Place::Unix { path } => (ServerConfig::new_unix_socket(path), false),
+    };
     Config {
-        server: ServerConfig::new_centralized(address.host.clone(), address.port),
-        username: address.username.clone(),
-        password: address.password.clone(),
+        server,
+        username: address.login.as_ref().and_then(|login| login.username.clone()),
+        password: address.login.as_ref().map(|login| login.password.clone()),
+        credential_provider: login.map(|login| -> Arc<dyn CredentialProvider> { Arc::new(login) }),
+        tls: tls.filter(|_| encrypted).cloned(),
         database: Some(address.database),
         version: RespVersion::RESP2,
         // A server that is down at the start is waited for in the background.
@@ -72,7 +80,8 @@ pub(super) fn connection_config(limits: &Limits) -> ConnectionConfig {
         max_command_attempts: 1,
         max_redirections: 1,
         max_command_buffer_len: COMMAND_BUFFER_LEN_MAX,
-        reconnect_on_auth_error: true,
+        // A connection whose new password is refused stays who it was: better than none.
+        reconnect_on_auth_error: false,
         auto_client_setname: false,
         unresponsive: UnresponsiveConfig { max_timeout: Some(connect * 2), interval: connect / 2 },
         tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },

@@ -1,32 +1,44 @@
 //! Endpoints that are real servers. The one room that knows fred, and what its defaults would do to a lock.
 //!
-//! `connect`: how a connection is made and kept. `reply`: what fred hands back, sorted by what it proves.
+//! `connect`: how a connection is made and kept. `tls`, `credentials`: how it is encrypted and authenticated. `reply`: what
+//! fred hands back, sorted by what it proves.
 
 mod connect;
+mod credentials;
 mod reply;
+mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::buf::Buf as _;
 use fred::prelude::{Builder, Client, ClientLike as _, Error, EventInterface as _, Options, Value};
+use fred::types::config::TlsConfig;
 use fred::types::{ClusterHash, CustomCommand};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::connect::{connection_config, follow, performance_config, reconnect_policy, server_config};
+use self::credentials::Login;
 use self::reply::{call_error, decode};
-use crate::config::{Address, Limits};
+use crate::config::{Address, Config, Place, Tls};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records};
 use crate::error::ConfigError;
 use crate::protocol::operation::Operation;
 use crate::protocol::wire::{self, AdmitReply, Arguments, BatchReply};
-use crate::scripts::Settings;
 
 /// How many keys a scan for locks looks at in one call, and how many calls it may take.
 const SCAN_COUNT: u32 = 10_000;
 const SCAN_CALLS_MAX: u32 = 10_000;
+
+/// Connects to the endpoints of one client.
+pub(crate) struct Connector<'a> {
+    config: &'a Config,
+    tls: Option<TlsConfig>,
+}
 
 /// A real server, over one connection that reconnects for ever.
 pub(crate) struct RedisEndpoint {
@@ -38,41 +50,63 @@ pub(crate) struct RedisEndpoint {
     quarantine_key: Bytes,
     lock_pattern: Bytes,
     connection: watch::Receiver<Connection>,
+    login: Option<Login>,
+    /// Keeps the credentials fresh, as long as the endpoint is used.
+    _refresh: Option<AbortOnDropHandle<()>>,
 }
 
-impl RedisEndpoint {
+impl<'a> Connector<'a> {
+    /// Reads roots, certificates and keys, if they are needed.
+    pub(crate) fn new(config: &'a Config) -> Result<Self, ConfigError> {
+        let encrypted = |address: &Address| matches!(address.place, Place::Tcp { tls: true, .. });
+        let needed = config.tls.is_some() || config.addresses.iter().any(encrypted);
+        let tls = needed.then(|| tls::connector(config.tls.as_ref().unwrap_or(&Tls::new()))).transpose()?;
+        Ok(Self { config, tls })
+    }
+
     /// Starts to connect; does not wait for it. Must be called on a runtime.
-    pub(crate) fn connect(
-        address: &Address,
-        settings: &Settings,
-        limits: &Limits,
-    ) -> Result<Self, ConfigError> {
-        let mut builder = Builder::from_config(server_config(address));
+    pub(crate) fn connect(&self, address: &Address) -> Result<RedisEndpoint, ConfigError> {
+        let Config { limits, settings, credentials, .. } = self.config;
+        let label = address.label();
+        let login = credentials.as_ref().map(|source| Login {
+            endpoint: label.clone(),
+            source: source.clone(),
+            timeout: Duration::from_millis(limits.connect_timeout_ms.into()),
+        });
+        let mut builder = Builder::from_config(server_config(address, self.tls.as_ref(), login.clone()));
         builder
             .set_connection_config(connection_config(limits))
             .set_performance_config(performance_config(limits))
             .set_policy(reconnect_policy());
-        let wrong = |error: Error| ConfigError::Url { endpoint: address.label(), reason: error.to_string() };
+        let wrong = |error: Error| ConfigError::Url { endpoint: label.clone(), reason: error.to_string() };
         let client = builder.build().map_err(wrong)?;
         let script = settings.script();
         let (connection, connection_rx) = watch::channel(Connection::Connecting);
-        let endpoint = Self {
-            label: address.label(),
+        // Subscribed before connecting, so that no event is missed. fred's own state is no guide to liveness: it says
+        // Connected until the first reconnect attempt begins.
+        tokio::spawn(follow(client.error_rx(), client.reconnect_rx(), connection));
+        drop(client.connect());
+        let refresh = login.clone().and_then(|login| {
+            let every = login.source.refresh?;
+            let keep_fresh = login.keep_fresh(every, client.clone(), connection_rx.clone());
+            Some(AbortOnDropHandle::new(tokio::spawn(keep_fresh)))
+        });
+        Ok(RedisEndpoint {
+            label,
             script_hash: Bytes::from(fred::util::sha1_hash(&script)),
             script: Bytes::from(script),
             member_key: Bytes::from(settings.member_key()),
             quarantine_key: Bytes::from(settings.quarantine_key()),
             lock_pattern: Bytes::from(format!("{}:lock:*", settings.namespace)),
             connection: connection_rx,
+            login,
+            _refresh: refresh,
             client,
-        };
-        // Subscribed before connecting, so that no event is missed. fred's own state is no guide to liveness: it says
-        // Connected until the first reconnect attempt begins.
-        tokio::spawn(follow(endpoint.client.error_rx(), endpoint.client.reconnect_rx(), connection));
-        drop(endpoint.client.connect());
-        Ok(endpoint)
+        })
     }
+}
 
+impl RedisEndpoint {
     async fn call(
         &self,
         command: &'static str,
@@ -92,9 +126,7 @@ impl RedisEndpoint {
             .await
             .map_err(|error| call_error(&error))
     }
-}
 
-impl RedisEndpoint {
     /// The first lock that a scan comes across.
     async fn any_lock(&self, timeout_ms: u32) -> Result<Option<String>, CallError> {
         let mut cursor = Value::from("0");
@@ -212,6 +244,18 @@ impl Endpoint for RedisEndpoint {
         async move {
             let reply = self.call("CONFIG", vec![Value::from("GET"), Value::from(name)], timeout_ms).await?;
             Ok(reply.into_array().into_iter().nth(1).and_then(Value::into_string))
+        }
+        .boxed()
+    }
+
+    fn reauthenticate(&self) -> BoxFuture<'_, Result<(), Arc<str>>> {
+        async move {
+            let stands = matches!(&*self.connection.borrow(), Connection::Up { .. });
+            match &self.login {
+                Some(login) if stands => login.renew(&self.client).await,
+                // The next connection asks by itself.
+                _ => Ok(()),
+            }
         }
         .boxed()
     }

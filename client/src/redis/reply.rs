@@ -24,11 +24,40 @@ pub(super) fn call_error(error: &Error) -> CallError {
     }
 }
 
-/// An error for people. Of an error of the operating system fred keeps the debug text, with the message somewhere inside.
+/// An error for people. Of an error of the operating system fred keeps the debug text, with the message somewhere inside; of
+/// one of TLS, the name that rustls has for it.
 pub(super) fn in_words(error: &Error) -> Arc<str> {
-    let message = error.details().split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    let details = error.details();
+    if let Some((_, words)) = TLS_ERRORS.iter().find(|(name, _)| details.contains(name)) {
+        return (*words).into();
+    }
+    let message = details.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
     message.map_or_else(|| error.to_string().into(), |(message, _)| message.into())
 }
+
+const UNTRUSTED: &str =
+    "TLS: its certificate is signed by no root that is trusted here; name its root with Tls::roots_pem";
+
+/// What rustls calls them, and what that means here.
+const TLS_ERRORS: [(&str, &str); 9] = [
+    ("UnknownIssuer", UNTRUSTED),
+    // By another key than the trusted root of that name has: one of them was made anew.
+    ("InvalidCertificate(BadSignature", UNTRUSTED),
+    (
+        "NotValidForName",
+        "TLS: its certificate is for another host than its URL names; name the host as the certificate does, or issue \
+         one for this host",
+    ),
+    ("InvalidCertificate(Expired", "TLS: its certificate has expired, or this machine's clock is wrong"),
+    (
+        "InvalidCertificate(NotValidYet",
+        "TLS: its certificate is not valid yet, or this machine's clock is wrong",
+    ),
+    ("CertificateRequired", "TLS: it asks for a client's certificate; give one with Tls::identity_pem"),
+    ("AlertReceived(UnknownCA)", "TLS: it does not trust the root of this client's certificate"),
+    ("AlertReceived", "TLS: it refused the connection, perhaps because of this client's certificate"),
+    ("InvalidContentType", "TLS: it does not speak TLS there; name its TLS port, or write redis://"),
+];
 
 pub(super) fn decode<T>(
     reply: &Value,

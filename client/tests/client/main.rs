@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod addresses;
 mod admission;
 mod connecting;
 mod dropped_at_each_poll;
@@ -17,6 +18,8 @@ mod memory_faults;
 mod passwords;
 mod release;
 mod renewal;
+mod rotation;
 mod runtimes;
 mod settings;
+mod tls;
 mod waiting;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold::memory::MemoryEndpoints;
-use leasehold::{AcquireError, Client, ClientBuilder, ConfigError, ConnectError};
+use leasehold::{AcquireError, Client, ClientBuilder, ConfigError, ConnectError, Credentials, Tls};
 
 /// The error of a configuration, which must come at once.
 async fn refused(builder: ClientBuilder) -> ConfigError {
@@ -25,18 +25,36 @@ fn one(url: &str) -> ClientBuilder {
 async fn a_url_that_names_no_server_is_named() {
     for (url, word) in [
         ("", "redis://"),
-        ("10.0.0.1:6379", "redis://"),
-        ("localhost", "redis://"),
+        ("10.0.0.1:6379", "scheme"),
+        ("localhost", "scheme"),
         ("http://10.0.0.1", "scheme"),
-        ("rediss://10.0.0.1", "scheme"),
+        ("redis+tls://10.0.0.1", "rediss"),
+        ("redis-sentinel://10.0.0.1/service", "no Sentinel"),
+        ("redis-cluster://10.0.0.1", "no cluster"),
         ("redis://", "host"),
         ("redis:///3", "host"),
+        ("rediss://", "host"),
         ("redis://10.0.0.1:notaport", "port"),
         ("redis://10.0.0.1:99999", "port"),
+        ("redis://::1", "port"),
+        ("redis://[::1", "IPv6"),
+        ("redis://[::g]", "IPv6"),
         ("redis://10.0.0.1/notanumber", "database"),
         ("redis://10.0.0.1/256", "database"),
         ("redis://10.0.0.1/0/1", "database"),
+        ("redis://10.0.0.1?db=1", "comes after the host"),
+        ("redis://10.0.0.1?timeout=1s", "\"timeout\" is not known"),
+        ("redis://10.0.0.1#1", "%23"),
         ("redis://%ff:x@10.0.0.1", "UTF-8"),
+        ("redis://user@10.0.0.1", "a user and no password"),
+        ("unix://", "path"),
+        ("unix:///", "path"),
+        ("unix://run/redis.sock", "absolute"),
+        ("unix://user@/run/redis.sock", "a user and no password"),
+        ("unix:///run/redis.sock?db=many", "database number"),
+        ("unix:///run/redis.sock?mode=7", "\"mode\" is not known"),
+        ("unix:///run/redis.sock#1", "%23"),
+        ("unix:///run/%ff.sock", "UTF-8"),
     ] {
         let error = refused(one(url)).await;
         assert!(matches!(error, ConfigError::Url { .. }), "{url:?}: {error}");
@@ -61,11 +79,45 @@ async fn one_endpoint_named_twice_would_vote_twice() {
         ["redis://a:6379", "redis://b", "redis://a"],
         ["redis://a", "redis://user:word@a", "redis://b"],
         ["redis://a", "redis://A", "redis://b"],
+        ["redis://a", "rediss://a", "redis://b"],
     ] {
         let error = refused(Client::builder().endpoints(urls)).await;
         let ConfigError::Duplicate { endpoint } = &error else { panic!("{error}") };
         assert_eq!(endpoint, "a:6379");
     }
+}
+
+#[tokio::test]
+async fn one_address_in_two_spellings_would_vote_twice_too() {
+    for (urls, label) in [
+        (["redis://[::1]", "redis://b", "redis://[0:0:0:0:0:0:0:1]:6379"], "[::1]:6379"),
+        (["redis://a", "unix:///run/a.sock", "redis+unix://:word@localhost/run/a.sock?db=0"], "/run/a.sock"),
+    ] {
+        let error = refused(Client::builder().endpoints(urls)).await;
+        assert_eq!(error, ConfigError::Duplicate { endpoint: label.to_owned() });
+    }
+}
+
+#[tokio::test]
+async fn tls_is_for_every_endpoint_or_for_none() {
+    let urls = ["rediss://a", "redis://b", "rediss://c"];
+    let error = refused(Client::builder().endpoints(urls).tls(Tls::new())).await;
+    assert_eq!(error, ConfigError::NotEncrypted { endpoint: "b:6379".to_owned() });
+    assert!(error.to_string().contains("rediss://"), "{error}");
+}
+
+#[tokio::test]
+async fn credentials_come_from_one_place() {
+    let word = |_: &str| std::future::ready(Ok::<_, std::convert::Infallible>(Credentials::password("word")));
+    let error = refused(one("redis://:other@a").credentials(word)).await;
+    assert_eq!(error, ConfigError::CredentialsTwice { endpoint: "a:6379".to_owned() });
+
+    let every = Duration::from_secs(60);
+    let error = refused(one("redis://:word@a").refresh_credentials(every)).await;
+    assert_eq!(error, ConfigError::NothingToRefresh);
+    let hasty = one("redis://a").credentials(word).refresh_credentials(Duration::from_millis(1));
+    let error = refused(hasty).await;
+    assert!(matches!(error, ConfigError::Range { setting: "refresh_credentials", .. }), "{error}");
 }
 
 #[tokio::test]

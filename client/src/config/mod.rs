@@ -1,11 +1,17 @@
 //! Settings of a client, checked before anything is sent.
 
+mod address;
+mod credentials;
+mod tls;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
+pub(crate) use self::address::{Address, Place};
+pub(crate) use self::credentials::CredentialSource;
+pub use self::credentials::Credentials;
+pub use self::tls::Tls;
 use crate::chance::Chance;
 use crate::client::Client;
 use crate::clock::Clock;
@@ -17,9 +23,12 @@ use crate::protocol::validity::{TTL_MS_MAX, TTL_MS_MIN};
 use crate::scripts::Settings;
 use crate::ttl::Ttl;
 
+/// Whoever rotates passwords does so at least once a week.
+const REFRESH_MS_MAX: u32 = 7 * 24 * 3_600_000;
+
 /// Collects the settings of a [`Client`], each with a safe default.
 ///
-/// `Debug` shows endpoints by host and port only.
+/// `Debug` shows endpoints by their labels only: no password, no key.
 #[derive(Clone)]
 pub struct ClientBuilder {
     pub(crate) endpoints: Endpoints,
@@ -31,6 +40,9 @@ pub struct ClientBuilder {
     wait: Duration,
     request_timeout: Duration,
     connect_timeout: Duration,
+    tls: Option<Tls>,
+    credentials: Option<CredentialSource>,
+    credentials_refresh: Option<Duration>,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -50,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,
     pub(crate) addresses: Vec<Address>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) credentials: Option<CredentialSource>,
 }
 
 /// The bounds in time.
@@ -64,16 +78,6 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout_ms: u32,
 }
 
-/// A server's address.
-#[derive(Clone)]
-pub(crate) struct Address {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) database: u8,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<String>,
-}
-
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
@@ -86,14 +90,21 @@ impl Default for ClientBuilder {
             wait: Duration::from_secs(10),
             request_timeout: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(2),
+            tls: None,
+            credentials: None,
+            credentials_refresh: None,
             observer: Arc::new(NoObserver),
         }
     }
 }
 
 impl ClientBuilder {
-    /// The servers that vote, as `redis://[user[:password]@]host[:port][/database]`: an odd number of independent ones,
-    /// without replication between them.
+    /// The servers that vote, an odd number of independent ones, without replication between them, each as
+    /// * `redis://[[user]:password@]host[:port][/database]`, where the host may be an IPv6 address in brackets,
+    /// * `rediss://` with the same, for TLS: see [`tls`](Self::tls), or
+    /// * `unix://[[user]:password@]/path/of/socket[?db=database]`.
+    ///
+    /// What is special in a user, password or path is percent-encoded.
     #[must_use]
     pub fn endpoints<I: IntoIterator<Item: Into<String>>>(mut self, urls: I) -> Self {
         self.endpoints = Endpoints::Urls(urls.into_iter().map(Into::into).collect());
@@ -168,6 +179,44 @@ impl ClientBuilder {
         self
     }
 
+    /// Whom to trust on `rediss://` endpoints, and what certificate to show them. Default: the roots that the operating
+    /// system trusts, and none.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Where users and passwords come from, instead of the URLs. It is asked for an endpoint (by its label: host and port, or
+    /// the socket's path) at every connection, so that a rotated password is picked up by the next one, and must answer
+    /// within the connect timeout. No connection is made while it fails; its error is shown, so keep passwords out of it.
+    ///
+    /// ```no_run
+    /// # use leasehold::{Client, Credentials};
+    /// let builder = Client::builder().credentials(|_endpoint| async {
+    ///     let password = std::fs::read_to_string("/run/secrets/leasehold")?;
+    ///     Ok::<_, std::io::Error>(Credentials::new("leasehold", password.trim_end()))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn credentials<F, Fut, E>(mut self, fetch: F) -> Self
+    where
+        F: Fn(&str) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.credentials = Some(CredentialSource::new(fetch));
+        self
+    }
+
+    /// How often connections that stand are authenticated anew with [`credentials`](Self::credentials), for servers that end
+    /// them when a password gets old. Default: never; [`Client::reauthenticate`] does it at once.
+    #[must_use]
+    pub const fn refresh_credentials(mut self, every: Duration) -> Self {
+        self.credentials_refresh = Some(every);
+        self
+    }
+
     /// Whom to tell about attempts, renewals and losses. Default: nobody.
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
@@ -210,6 +259,7 @@ impl ClientBuilder {
             }
         }
         check_namespace(&self.namespace)?;
+        self.check_security(&addresses)?;
         let quorum = Quorum::new(count)?;
         let limits = self.check_limits()?;
         let settings = Settings {
@@ -222,7 +272,32 @@ impl ClientBuilder {
             Endpoints::Urls(_) => (Clock::Machine, Chance::System),
             Endpoints::Memory(endpoints) => (endpoints.clock().clone(), endpoints.chance().clone()),
         };
-        Ok(Config { quorum, settings, limits, clock, chance, addresses })
+        let (tls, credentials) = (self.tls.clone(), self.check_credentials()?);
+        Ok(Config { quorum, settings, limits, clock, chance, addresses, tls, credentials })
+    }
+
+    /// Nothing is said twice, and nothing that is not meant to is sent in the clear.
+    fn check_security(&self, addresses: &[Address]) -> Result<(), ConfigError> {
+        for address in addresses {
+            if self.tls.is_some() && matches!(address.place, Place::Tcp { tls: false, .. }) {
+                return Err(ConfigError::NotEncrypted { endpoint: address.label() });
+            }
+            if self.credentials.is_some() && address.login.is_some() {
+                return Err(ConfigError::CredentialsTwice { endpoint: address.label() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_credentials(&self) -> Result<Option<CredentialSource>, ConfigError> {
+        let (source, refresh) = (self.credentials.clone(), self.credentials_refresh);
+        if let Some(every) = refresh {
+            millis("refresh_credentials", every, 1_000, REFRESH_MS_MAX)?;
+            if source.is_none() {
+                return Err(ConfigError::NothingToRefresh);
+            }
+        }
+        Ok(source.map(|source| source.refreshed(refresh)))
     }
 
     fn check_limits(&self) -> Result<Limits, ConfigError> {
@@ -265,63 +340,10 @@ impl fmt::Debug for ClientBuilder {
             .field("wait", &self.wait)
             .field("request_timeout", &self.request_timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("tls", &self.tls)
+            .field("credentials", &self.credentials.is_some())
             .finish_non_exhaustive()
     }
-}
-
-impl Address {
-    fn parse(text: &str) -> Result<Self, ConfigError> {
-        // What cannot be parsed is not repeated: it may hold a password.
-        let wrong = |reason: &str| ConfigError::Url { endpoint: redact(text), reason: reason.to_owned() };
-        let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-        if url.scheme() != "redis" {
-            return Err(wrong("the scheme must be redis://"));
-        }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("it names no host"))?;
-        let database = match url.path().trim_start_matches('/') {
-            "" => 0,
-            number => {
-                number.parse().map_err(|_| wrong("after the host comes a database number, 0 to 255"))?
-            }
-        };
-        let decoded = |part: &str| match percent_encoding::percent_decode_str(part).decode_utf8() {
-            Ok(text) if text.is_empty() => Ok(None),
-            Ok(text) => Ok(Some(text.into_owned())),
-            Err(_) => Err(wrong("user and password must be UTF-8, percent-encoded")),
-        };
-        Ok(Self {
-            // Upper and lower case are one host; a server named in both would vote twice.
-            host: host.to_ascii_lowercase(),
-            port: url.port().unwrap_or(6379),
-            database,
-            username: decoded(url.username())?,
-            password: decoded(url.password().unwrap_or_default())?,
-        })
-    }
-
-    /// Host and port.
-    pub(crate) fn label(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-}
-
-/// A URL without what may be a password: what stands before an `@`, and, where there is none, what stands after a colon and
-/// is not a port.
-fn redact(url: &str) -> String {
-    if let Some((_, host)) = url.rsplit_once('@') {
-        return format!("…@{host}");
-    }
-    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
-    match rest.split_once(':') {
-        Some((host, port)) if host.is_empty() || !is_port(port) => format!("{scheme}{host}:…"),
-        _ => url.to_owned(),
-    }
-}
-
-/// Whether a port, and perhaps a path, follows.
-fn is_port(text: &str) -> bool {
-    let port = text.split('/').next().unwrap_or_default();
-    !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn check_namespace(namespace: &str) -> Result<(), ConfigError> {
