@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::connect::{connection_config, follow, performance_config, reconnect_policy, server_config};
 use self::credentials::Login;
 use self::reply::{call_error, decode};
-use crate::config::{Address, Config, Place, Tls};
+use crate::config::{Address, Config, Place};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records};
 use crate::error::ConfigError;
 use crate::protocol::operation::Operation;
@@ -60,7 +60,7 @@ impl<'a> Connector<'a> {
     pub(crate) fn new(config: &'a Config) -> Result<Self, ConfigError> {
         let encrypted = |address: &Address| matches!(address.place, Place::Tcp { tls: true, .. });
         let needed = config.tls.is_some() || config.addresses.iter().any(encrypted);
-        let tls = needed.then(|| tls::connector(config.tls.as_ref().unwrap_or(&Tls::new()))).transpose()?;
+        let tls = needed.then(|| tls::connector(&config.tls.clone().unwrap_or_default())).transpose()?;
         Ok(Self { config, tls })
     }
 

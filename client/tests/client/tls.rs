@@ -9,7 +9,6 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use crate::common;
@@ -195,8 +194,10 @@ async fn a_port_that_answers_in_the_clear_is_said_to_speak_no_tls() {
     let port = listener.local_addr().unwrap().port();
     let plain = tokio::spawn(async move {
         loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(b"-ERR Protocol error: unbalanced quotes in request\r\n").await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.writable().await.unwrap();
+            let refusal = b"-ERR Protocol error: unbalanced quotes in request\r\n";
+            assert_eq!(stream.try_write(refusal).unwrap(), refusal.len());
         }
     });
     let builder = Client::builder().endpoints([format!("rediss://localhost:{port}")]);
