@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::report::comparison::Threshold;
 use crate::run::plan::{Arrivals, LockKind, Skew};
 
 const EXIT_STATUS: &str = "\
@@ -36,6 +37,10 @@ pub(crate) enum Command {
     /// Three local servers for other programs, or the admission of a new set
     #[command(subcommand)]
     Trio(TrioCommand),
+    /// Print a script that completes this program's commands in a shell
+    Completions(CompletionsArgs),
+    /// Write the manual: one page for each command
+    Man(ManArgs),
     /// A part of a run's nodes; started by `run`
     #[command(hide = true)]
     Worker,
@@ -126,6 +131,9 @@ pub(crate) struct PauseArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  loadgen report results/example-gc-pause-quorum     writes report.html there")]
 pub(crate) struct ReportArgs {
     /// Folders of runs; each gets its report.html anew
     #[arg(required = true, value_name = "RUN")]
@@ -133,11 +141,30 @@ pub(crate) struct ReportArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = concat!("Examples:
+  loadgen compare before/run after/run
+  loadgen compare before/* -- after/* --fail-if 'p99 > +10%' --fail-if 'double_acquisition > 0'
+  loadgen compare results/*-gc-pause-* --html locks.html     runs grouped by their locks
+
+Without -- two runs are set against each other, and more of them by their locks. A change that is smaller than the runs'
+own scatter is noise, and fails nothing.
+
+Figures: p50 p90 p99 p999 rate retries handoff_p50 client_cpu server_cpu contract_overlaps double_acquisition
+stale_writes stale_writes_fenced
+"))]
 pub(crate) struct CompareArgs {
-    /// The folder of a run
-    pub(crate) a: PathBuf,
-    /// The folder of another, which is set against it
-    pub(crate) b: PathBuf,
+    /// Folders of runs
+    #[arg(required = true, value_name = "A")]
+    pub(crate) a: Vec<PathBuf>,
+    /// Folders of the runs that are set against them
+    #[arg(last = true, value_name = "B")]
+    pub(crate) b: Vec<PathBuf>,
+    /// Write a page with all curves into this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Exit with 2 if this is found: 'p99 > +10%' is a change against A, 'p99 > 12ms' a value of B itself
+    #[arg(long, value_name = "RULE")]
+    pub(crate) fail_if: Vec<Threshold>,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +178,28 @@ pub(crate) struct DemoArgs {
     /// Endpoints in this program's memory: nothing to install
     #[arg(long)]
     pub(crate) memory: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loadgen completions bash > /etc/bash_completion.d/loadgen
+  loadgen completions zsh > ~/.zfunc/_loadgen
+  loadgen completions fish > ~/.config/fish/completions/loadgen.fish")]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  loadgen man man1 && man -l man1/loadgen-run.1")]
+pub(crate) struct ManArgs {
+    /// The folder that gets the pages
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

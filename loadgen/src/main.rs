@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - `cli`: the command line. `demo`, `compare`, `report_command`, `trio_command`: commands beside `run`.
+//! - `cli`: the command line. `demo`, `compare`, `report_command`, `manual`, `trio_command`: commands beside `run`.
 //! - `run`: one run, from its plan to its folder. `locks`: what can be driven.
 //! - `referee`: judges. `measure`: histograms. `report`: what a run leaves behind, and comparisons.
 //! - `clock`: the one clock that all of it reads.
@@ -12,6 +12,7 @@ mod clock;
 mod compare;
 mod demo;
 mod locks;
+mod manual;
 mod measure;
 mod referee;
 mod report;
@@ -43,6 +44,10 @@ fn execute(command: &Command) -> Exit {
             report_command::run(args).unwrap_or_else(|error| failed(&error, Exit::Usage))
         }
         Command::Compare(args) => compare::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Completions(args) => {
+            manual::completions(args).unwrap_or_else(|error| failed(&error, Exit::Usage))
+        }
+        Command::Man(args) => manual::man(args).unwrap_or_else(|error| failed(&error, Exit::Usage)),
         Command::Demo(args) => demo::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
         Command::Trio(command) => {
             trio_command::run(command).unwrap_or_else(|error| failed(&error, Exit::Usage))

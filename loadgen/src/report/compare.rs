@@ -1,11 +1,12 @@
-//! Two runs side by side.
+//! Groups of runs side by side, on a terminal.
 
 use serde_json::Value;
 use thiserror::Error;
 
+use super::comparison::{Group, Metric, REPEATS_FOR_A_CLAIM, counted, sentences};
 use super::run_json::Run;
 use super::summary::workload;
-use super::table::{decimal, difference, ms, per_second, percent, row, table, whole};
+use super::table::{NOTHING, decimal, difference, ms, per_second, percent, row, table, whole};
 use super::verdict::Exit;
 use crate::measure::Latency;
 use crate::referee::Count;
@@ -14,29 +15,34 @@ use crate::referee::Count;
 const CAUTION: &str = "One run each: these are differences seen, not differences shown to last. \
                        A claim about speed takes at least five interleaved repeats.";
 
+/// The same of a few runs.
+const FEW: &str = "A claim about speed takes at least five interleaved repeats a side.";
+
 /// Why two runs are not compared.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum CompareError {
     /// The figures of a run may not be used.
     #[error("run {run} is invalid and cannot be compared: {because}; repeat it", because = because.join("; "))]
     Invalid {
-        /// Which: `A` or `B`.
-        run: char,
+        /// Which: `A`, or `A2` where a group has several.
+        run: String,
         /// What its own verdict says.
         because: Vec<String>,
     },
     /// A run did not reach its end.
     #[error("run {run} was interrupted and cannot be compared; repeat it")]
     Incomplete {
-        /// Which: `A` or `B`.
-        run: char,
+        /// Which: `A`, or `A2` where a group has several.
+        run: String,
     },
     /// The runs did not do the same.
     #[error(
-        "A and B are different workloads and cannot be compared: {differences}; repeat one with the other's settings",
+        "A and {run} are different workloads and cannot be compared: {differences}; repeat one with the other's settings",
         differences = differences.join(", ")
     )]
     DifferentWorkload {
+        /// Which run differs from the first.
+        run: String,
         /// What differs, each with both values.
         differences: Vec<String>,
     },
@@ -52,9 +58,17 @@ impl CompareError {
     }
 }
 
-/// Two runs side by side, if they can be compared.
-pub(crate) fn compare(a: &Run, b: &Run) -> Result<String, CompareError> {
-    for (name, run) in [('A', a), ('B', b)] {
+/// Whether the groups' runs can be compared at all.
+pub(crate) fn check(groups: &[Group<'_>]) -> Result<(), CompareError> {
+    let named = || {
+        groups.iter().flat_map(|group| {
+            let alone = group.runs.len() == 1;
+            let name =
+                move |at| if alone { group.letter.to_string() } else { format!("{}{at}", group.letter) };
+            group.runs.iter().zip(1..).map(move |(run, at)| (name(at), *run))
+        })
+    };
+    for (name, run) in named() {
         if !run.valid {
             return Err(CompareError::Invalid { run: name, because: run.invalid_because.clone() });
         }
@@ -62,12 +76,86 @@ pub(crate) fn compare(a: &Run, b: &Run) -> Result<String, CompareError> {
             return Err(CompareError::Incomplete { run: name });
         }
     }
-    let differences = workload_differences(a, b);
-    if differences.is_empty() {
-        Ok(side_by_side(a, b))
-    } else {
-        Err(CompareError::DifferentWorkload { differences })
+    let Some((_, first)) = named().next() else { return Ok(()) };
+    for (name, run) in named() {
+        let differences = workload_differences(first, run);
+        if !differences.is_empty() {
+            return Err(CompareError::DifferentWorkload { run: name, differences });
+        }
     }
+    Ok(())
+}
+
+/// The groups side by side and what they show, if they can be compared.
+pub(crate) fn compare(groups: &[Group<'_>]) -> Result<String, CompareError> {
+    check(groups)?;
+    let mut text = match groups {
+        [a, b] if a.runs.len() == 1 && b.runs.len() == 1 => side_by_side(a.runs[0], b.runs[0]),
+        _ => repeats(groups),
+    };
+    if let Some((first, others)) = groups.split_first() {
+        for group in others {
+            for (_, sentence) in sentences(first, group) {
+                text.push('\n');
+                text.push_str(&sentence);
+            }
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// A row for each figure, a column for each group: the median, and from where to where its runs lie.
+fn repeats(groups: &[Group<'_>]) -> String {
+    let Some(first) = groups.first().and_then(|group| group.runs.first()) else { return String::new() };
+    let mut table = table([""]);
+    let heads = groups.iter().map(|group| format!("{}, {} runs", group.name(), group.runs.len()));
+    table.set_header(["median (least to most)".to_owned()].into_iter().chain(heads));
+    for metric in &Metric::ALL {
+        let cells = groups.iter().map(|group| cell(metric, group));
+        table.add_row([metric.label.to_owned()].into_iter().chain(cells));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Right);
+    }
+    let few = groups.iter().any(|group| group.runs.len() < REPEATS_FOR_A_CLAIM);
+    let notes = notes(groups).into_iter().chain(few.then(|| FEW.to_owned()));
+    format!("{}\n{table}\n\n{}\n", workload(first), notes.collect::<Vec<_>>().join("\n"))
+}
+
+fn cell(metric: &Metric, group: &Group<'_>) -> String {
+    if let Some(count) = group.pooled(metric) {
+        return counted(&count);
+    }
+    let (Some(values), Some(median)) = (group.values(metric), group.value(metric)) else {
+        return NOTHING.to_owned();
+    };
+    let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(l, m), v| (l.min(*v), m.max(*v)));
+    format!("{} ({} to {})", metric.show(median), metric.show(least), metric.show(most))
+}
+
+/// What does not stand in the way of a comparison and may yet explain it.
+pub(crate) fn notes(groups: &[Group<'_>]) -> Vec<String> {
+    let mut runs = groups.iter().flat_map(|group| group.runs.iter().copied());
+    let Some(first) = runs.next() else { return Vec::new() };
+    let mut notes: Vec<String> = runs.flat_map(|run| environment_note(first, run)).collect();
+    let seeds = |group: &Group<'_>| {
+        let mut seeds: Vec<u64> = group.runs.iter().map(|run| run.seed).collect();
+        seeds.sort_unstable();
+        seeds
+    };
+    if let [a, b] = groups
+        && a.runs.len() == 1
+        && b.runs.len() == 1
+        && seeds(a) != seeds(b)
+    {
+        notes.push(format!("Other arrivals: seed {} against {}.", a.runs[0].seed, b.runs[0].seed));
+    } else if groups.windows(2).any(|pair| seeds(&pair[0]) != seeds(&pair[1])) {
+        notes.push("Other arrivals: the groups' runs were drawn from different seeds.".to_owned());
+    }
+    notes.sort();
+    notes.dedup();
+    notes
 }
 
 /// Two runs side by side, whatever they are: the caller answers for showing both.
@@ -77,7 +165,8 @@ pub(crate) fn side_by_side(a: &Run, b: &Run) -> String {
         let change = number.map_or_else(String::new, |number| difference(number(a), number(b)));
         table.add_row(row([(*name).to_owned(), value(a), value(b), change]));
     }
-    let notes: Vec<_> = side_notes(a, b).into_iter().chain([CAUTION.to_owned()]).collect();
+    let groups = [Group::new(0, vec![a]), Group::new(1, vec![b])];
+    let notes: Vec<_> = notes(&groups).into_iter().chain([CAUTION.to_owned()]).collect();
     format!("{}\n{table}\n\n{}\n", workload(a), notes.join("\n"))
 }
 
@@ -99,17 +188,17 @@ const ROWS: &[Row] = &[
         |run| run.contention.retries_per_grant.map_or_else(String::new, decimal),
         Some(|run| run.contention.retries_per_grant),
     ),
-    ("grants exposed to a fault", |run| counted(Some(&run.safety.exposure)), None),
-    ("contract overlaps", |run| counted(Some(&run.safety.contract_overlaps)), None),
+    ("grants exposed to a fault", |run| counted_or(Some(&run.safety.exposure)), None),
+    ("contract overlaps", |run| counted_or(Some(&run.safety.contract_overlaps)), None),
     ("double-acquisition rate", |run| rated(&run.safety.double_acquisition_rate), None),
     (
         "stale writes accepted, no fence",
-        |run| counted(Some(&run.safety.stale_writes_accepted_unfenced)),
+        |run| counted_or(Some(&run.safety.stale_writes_accepted_unfenced)),
         None,
     ),
     (
         "stale writes accepted past the fence",
-        |run| counted(run.safety.stale_writes_accepted_fenced.as_ref()),
+        |run| counted_or(run.safety.stale_writes_accepted_fenced.as_ref()),
         None,
     ),
 ];
@@ -119,7 +208,7 @@ fn acquire(run: &Run) -> &Latency {
 }
 
 /// `3 of 1,000`; where nothing was seen, what that bounds.
-fn counted(count: Option<&Count>) -> String {
+fn counted_or(count: Option<&Count>) -> String {
     match count {
         None => "no tokens".to_owned(),
         Some(Count { count: 0, of, upper_95: Some(bound), .. }) => {
@@ -161,18 +250,10 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// What does not stand in the way of a comparison and may yet explain it.
-fn side_notes(a: &Run, b: &Run) -> Vec<String> {
-    let mut notes = Vec::new();
-    if a.seed != b.seed {
-        notes.push(format!("Other arrivals: seed {} against {}.", a.seed, b.seed));
-    }
+fn environment_note(a: &Run, b: &Run) -> Option<String> {
     let environment = |run: &Run| serde_json::to_value(&run.environment).unwrap_or_default();
     let (a, b) = (environment(a), environment(b));
     let differing = a.as_object().into_iter().flatten().filter(|&(name, value)| b.get(name) != Some(value));
     let names: Vec<_> = differing.map(|(name, _)| name.as_str()).collect();
-    if !names.is_empty() {
-        notes.push(format!("Other environment: {}.", names.join(", ")));
-    }
-    notes
+    (!names.is_empty()).then(|| format!("Other environment: {}.", names.join(", ")))
 }

@@ -9,9 +9,11 @@
 //! - `environment`: where and with what a run was made.
 //! - `verdict`: whether its figures may be used, and the exit status.
 //! - `evidence`: all that a run left, read back. `html`: pages of it.
+//! - `comparison`: groups of runs against each other.
 //! - `summary`, `compare`, `table`: runs on a terminal, alone and side by side.
 
 mod compare;
+pub(crate) mod comparison;
 mod environment;
 mod evidence;
 mod fault_line;
@@ -28,7 +30,7 @@ mod table;
 mod tests;
 mod verdict;
 
-pub(crate) use compare::{CompareError, compare, side_by_side};
+pub(crate) use compare::{CompareError, check, compare, side_by_side};
 pub(crate) use environment::shareable_command;
 pub(crate) use fault_line::FaultLine;
 pub(crate) use folder::{FolderError, check_writable, rfc3339};

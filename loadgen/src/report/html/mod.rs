@@ -7,6 +7,7 @@
 //!   drawn.
 //! - `tables`, `figures`: figures, each bearing its name in `run.json`.
 
+mod comparison_page;
 mod curves;
 mod figures;
 mod incidents;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::comparison::Group;
 use super::evidence::{Evidence, EvidenceError, Record};
 
 /// The page in a run's folder.
@@ -61,6 +63,24 @@ pub(crate) fn write_report(run: &Path) -> Result<PathBuf, HtmlError> {
     let file = folder.join(REPORT_FILE);
     write(&file, &run_html(&record.evidence())?)?;
     Ok(file)
+}
+
+/// Writes a page on which the runs in these folders are set against each other by their locks, the first lock against the
+/// others. Runs that may not be used are drawn and marked, and left out of every sentence.
+pub(crate) fn write_comparison(folders: &[PathBuf], file: &Path) -> Result<(), HtmlError> {
+    let records = read(folders)?;
+    let groups = Group::by_lock(records.iter().map(|record| &record.run));
+    write(file, &comparison_page::comparison_page(&records, &groups).into_string())
+}
+
+/// The same with groups of one's own; `folders` are those of their runs, in any order.
+pub(crate) fn write_groups(folders: &[PathBuf], groups: &[Group<'_>], file: &Path) -> Result<(), HtmlError> {
+    let records = read(folders)?;
+    write(file, &comparison_page::comparison_page(&records, groups).into_string())
+}
+
+fn read(folders: &[PathBuf]) -> Result<Vec<Record>, HtmlError> {
+    folders.iter().map(|folder| Ok(Record::read(folder)?)).collect()
 }
 
 fn write(file: &Path, html: &str) -> Result<(), HtmlError> {

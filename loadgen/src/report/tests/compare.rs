@@ -1,5 +1,6 @@
 use super::{run, safety};
-use crate::report::compare::{CompareError, compare};
+use crate::report::compare::CompareError;
+use crate::report::comparison::{Group, Threshold};
 use crate::report::run_json::Run;
 use crate::report::verdict::Exit;
 
@@ -11,6 +12,10 @@ fn naive() -> Run {
     naive.safety = safety(None);
     naive.latency_us.acquire.p50 = naive.latency_us.acquire.p50.map(|p50| p50 / 2.0);
     naive
+}
+
+fn compare(a: &Run, b: &Run) -> Result<String, CompareError> {
+    crate::report::compare::compare(&[Group::new(0, vec![a]), Group::new(1, vec![b])])
 }
 
 /// The cells of the row that begins with `name`.
@@ -65,7 +70,7 @@ fn invalid_and_interrupted_runs_are_refused() {
     let mut interrupted = run();
     interrupted.complete = false;
     let error = compare(&interrupted, &run()).unwrap_err();
-    assert_eq!(error, CompareError::Incomplete { run: 'A' });
+    assert_eq!(error, CompareError::Incomplete { run: "A".to_owned() });
     assert_eq!(error.exit(), Exit::Invalid);
 }
 
@@ -108,7 +113,7 @@ fn each_parameter_identifies_the_workload() {
         change(&mut other);
         let error = compare(&run(), &other).unwrap_err();
         assert!(
-            matches!(&error, CompareError::DifferentWorkload { differences } if differences.len() == 1),
+            matches!(&error, CompareError::DifferentWorkload { differences, .. } if differences.len() == 1),
             "{error}"
         );
     }
@@ -124,4 +129,73 @@ fn another_seed_and_another_machine_are_noted() {
     assert!(text.contains("Other arrivals: seed 7 against 8."), "{text}");
     assert!(text.contains("Other environment: commit, cores."), "{text}");
     assert!(!compare(&run(), &run()).unwrap().contains("Other "));
+}
+
+/// Five runs whose p50, p99 and p99.9 are `factor` times what they were, each a little off in its own way.
+fn repeats(factor: f64) -> Vec<Run> {
+    (0..5_u8)
+        .map(|repeat| {
+            let mut run = run();
+            run.seed = u64::from(repeat);
+            let scale = factor * (1.0 + f64::from(repeat) / 100.0);
+            let acquire = &mut run.latency_us.acquire;
+            for percentile in [&mut acquire.p50, &mut acquire.p90, &mut acquire.p99, &mut acquire.p999] {
+                *percentile = percentile.map(|us| us * scale);
+            }
+            run
+        })
+        .collect()
+}
+
+fn groups<'a>(a: &'a [Run], b: &'a [Run]) -> [Group<'a>; 2] {
+    [Group::new(0, a.iter().collect()), Group::new(1, b.iter().collect())]
+}
+
+#[test]
+fn repeats_show_a_difference_with_its_interval_or_call_it_noise() {
+    let (a, slower, alike) = (repeats(1.0), repeats(1.2), repeats(1.001));
+    let text = crate::report::compare::compare(&groups(&a, &slower)).unwrap();
+    assert!(
+        text.contains("acquire p99: B (quorum) has 20.0 % more than A (quorum) (95 % interval +1"),
+        "{text}"
+    );
+    assert!(!text.contains("at least five interleaved repeats"), "there are five: {text}");
+    let text = crate::report::compare::compare(&groups(&a, &alike)).unwrap();
+    assert!(text.contains("acquire p99: noise"), "{text}");
+}
+
+#[test]
+fn a_percentile_that_one_repeat_lacks_is_not_compared() {
+    let (a, mut b) = (repeats(1.0), repeats(1.2));
+    b[3].latency_us.acquire.p999 = None;
+    let text = crate::report::compare::compare(&groups(&a, &b)).unwrap();
+    assert!(!text.contains("p99.9: "), "{text}");
+    assert_eq!(cells(&text, "acquire p99.9")[1], "-", "{text}");
+}
+
+#[test]
+fn a_rule_fails_what_is_shown_and_not_what_is_noise() {
+    let (a, slower, alike) = (repeats(1.0), repeats(1.2), repeats(1.001));
+    let missed = |rule: &str, b: &[Run]| {
+        let rule: Threshold = rule.parse().unwrap_or_else(|error| panic!("{rule}: {error}"));
+        let [first, group] = groups(&a, b);
+        rule.missed(&first, &group).is_some()
+    };
+    assert!(missed("p99 > +10%", &slower));
+    assert!(!missed("p99 > +30%", &slower));
+    assert!(!missed("p99 > +0.01%", &alike), "noise");
+    assert!(missed("rate < 3000", &slower) && !missed("rate < 1000/s", &slower));
+    assert!(missed("p50 > 1us", &a) && !missed("p99 > 50s", &a));
+    assert!(missed("double_acquisition > 0", &a) && !missed("double_acquisition > 60%", &a));
+    assert!(!missed("contract_overlaps > 0", &a));
+    assert!(missed("handoff_p50 > 1s", &a), "what nobody measured was not kept");
+}
+
+#[test]
+fn a_rule_that_is_none_says_what_there_is() {
+    let wrong = |rule: &str| rule.parse::<Threshold>().map(|rule| rule.to_string()).unwrap_err().to_string();
+    assert!(wrong("p98 > 1ms").contains("there are p50, p90, p99"), "{}", wrong("p98 > 1ms"));
+    assert!(wrong("p99 +10%").contains("expected FIGURE"));
+    assert!(wrong("p99 > 10").contains("times take us, ms or s"));
+    assert!(wrong("p99 > +10ms").contains("expected FIGURE"));
 }
