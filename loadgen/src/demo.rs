@@ -1,8 +1,10 @@
 //! `loadgen demo`: the quorum lock and the naive one under the same load and the same pauses.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{DemoArgs, ServerArgs};
+use crate::report::html::write_comparison;
 use crate::report::{self, Exit, Run, side_by_side};
 use crate::run::interrupt::Interrupts;
 use crate::run::plan::{Arrivals, LockKind, NodePauses, Plan, Skew};
@@ -45,11 +47,14 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, RunError> {
     let (quorum, naive) = runtime.block_on(async {
         let mut interrupts = Interrupts::new()?;
         let stage = Stage::set(LockKind::Quorum, &servers)?;
-        let quorum = play_and_save(&quorum, &stage, args, &mut interrupts).await?;
+        let (quorum, quorum_folder) = play_and_save(&quorum, &stage, args, &mut interrupts).await?;
         if !quorum.run.complete {
             return Ok((quorum, None));
         }
-        let naive = play_and_save(&naive, &stage, args, &mut interrupts).await?;
+        let (naive, naive_folder) = play_and_save(&naive, &stage, args, &mut interrupts).await?;
+        let page = args.out.join("demo.html");
+        write_comparison(&[quorum_folder, naive_folder], &page)?;
+        eprintln!("both in one page: {}", page.display());
         Ok::<_, RunError>((quorum, Some(naive)))
     })?;
     let Some(naive) = naive.filter(|naive| naive.run.complete) else { return Ok(Exit::Invalid) };
@@ -71,11 +76,11 @@ async fn play_and_save(
     stage: &Stage,
     args: &DemoArgs,
     interrupts: &mut Interrupts,
-) -> Result<Played, RunError> {
+) -> Result<(Played, PathBuf), RunError> {
     let played = play(plan, stage, interrupts).await?;
     let folder = played.save(&args.out)?;
     eprintln!("results in {}\n", folder.display());
-    Ok(played)
+    Ok((played, folder))
 }
 
 /// What the figures show, for somebody who sees them for the first time.

@@ -59,7 +59,7 @@ impl CompareError {
 }
 
 /// Whether the groups' runs can be compared at all.
-pub(crate) fn check(groups: &[Group<'_>]) -> Result<(), CompareError> {
+fn check(groups: &[Group<'_>]) -> Result<(), CompareError> {
     let named = || {
         groups.iter().flat_map(|group| {
             let alone = group.runs.len() == 1;

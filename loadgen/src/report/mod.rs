@@ -30,7 +30,7 @@ mod table;
 mod tests;
 mod verdict;
 
-pub(crate) use compare::{CompareError, check, compare, side_by_side};
+pub(crate) use compare::{CompareError, compare, side_by_side};
 pub(crate) use environment::shareable_command;
 pub(crate) use fault_line::FaultLine;
 pub(crate) use folder::{FolderError, check_writable, rfc3339};

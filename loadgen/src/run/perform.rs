@@ -34,6 +34,8 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Save(#[from] SaveError),
     #[error(transparent)]
+    Html(#[from] report::html::HtmlError),
+    #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
