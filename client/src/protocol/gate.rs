@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::call::{Admission, CallError, Connection};
 use super::clock_watch::{ClockWatch, Pace};
 use super::operation::Reply;
-use super::peers::Peers;
+use super::peers::{Peers, Twin};
 use super::quorum::EndpointId;
 use super::time::Moment;
 use super::validity::QUARANTINE_MS;
@@ -196,7 +196,7 @@ impl Gate {
     ) {
         let (standing, reply) = match answer {
             Ok(AdmitReply::Admitted { member, quarantined_ms, .. }) => {
-                match peers.join(self.endpoint, &member) {
+                match peers.join(now, self.endpoint, &member) {
                     Ok(()) => {
                         self.member = Some(member);
                         self.quarantined_until = now.plus_ms(quarantined_ms);
@@ -205,11 +205,15 @@ impl Gate {
                         self.conclude();
                         return;
                     }
-                    Err(twin) => {
-                        let place = twin + 1;
-                        let reason: Arc<str> =
+                    Err(Twin { place, has_left }) => {
+                        let reason: Arc<str> = if has_left {
+                            format!(
+                                "its server was endpoint {place} until now, whose votes may still count; wait"
+                            )
+                        } else {
                             format!("it is the same server as endpoint {place}; each vote needs its own")
-                                .into();
+                        }
+                        .into();
                         (Standing::Refused(Arc::clone(&reason)), Reply::Refused(reason))
                     }
                 }

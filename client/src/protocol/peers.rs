@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::quorum::{EndpointId, EndpointSet, Quorum};
 use super::time::Moment;
+use super::validity::QUARANTINE_MS;
 
 /// The id of a set that nobody has declared.
 const SET_UNKNOWN: &str = "-";
@@ -18,7 +19,34 @@ pub struct Peers {
     quorum: Quorum,
     /// The record under which each was last admitted.
     members: Vec<Option<Arc<str>>>,
+    /// The servers that vote for this client, or did so lately.
+    voters: Vec<Voter>,
     clocks: Clocks,
+}
+
+/// A server, and the one endpoint as which it votes.
+#[derive(Clone, Debug)]
+struct Voter {
+    run: String,
+    endpoint: EndpointId,
+    left: Left,
+}
+
+/// Whether a server has left its endpoint: its address leads elsewhere, or nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    No,
+    JustNow,
+    At(Moment),
+}
+
+/// Why a server cannot vote as this endpoint: it would have two votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// The place of the endpoint as which it votes, or did, from 1.
+    pub place: usize,
+    /// Whether it is that endpoint's no longer. What it voted there may still count for as long as a quarantine lasts.
+    pub has_left: bool,
 }
 
 /// Whose clocks have been looked at since the last alarm, and whose are off.
@@ -59,7 +87,7 @@ impl Peers {
         let nobody = EndpointSet::default();
         let clocks =
             Clocks { quorum, alarm: 0, raised_at: Moment::default(), looked_at: nobody, off: nobody };
-        Self { quorum, members: quorum.ids().map(|_| None).collect(), clocks }
+        Self { quorum, members: quorum.ids().map(|_| None).collect(), voters: Vec::new(), clocks }
     }
 
     /// Whose clocks are off.
@@ -70,6 +98,7 @@ impl Peers {
 
     /// An endpoint's clock has been looked at. The first that is off raises an alarm: all look again.
     pub fn clock_seen(&mut self, now: Moment, endpoint: EndpointId, is_off: bool) {
+        self.forget_voters(now);
         let Clocks { off, raised_at, .. } = self.clocks;
         if is_off && (off.is_empty() || now > raised_at.plus_ms(ALARM_MS)) {
             let alarm = self.clocks.alarm + 1;
@@ -88,27 +117,49 @@ impl Peers {
         told.find(|&set| set != SET_UNKNOWN).unwrap_or(SET_UNKNOWN)
     }
 
-    /// Records under which identity an endpoint was admitted, unless it is another endpoint's server: that would be two
-    /// voters and one vote.
+    /// Records under which identity an endpoint was admitted, unless its server votes as another endpoint, or did so lately:
+    /// that would be two voters and one vote. A round may still count what the server said as that other endpoint before the
+    /// address led elsewhere; no round is counted for longer than a quarantine lasts.
     ///
     /// # Errors
-    /// That other endpoint's place.
-    pub fn join(&mut self, endpoint: EndpointId, member: &Arc<str>) -> Result<(), usize> {
-        let run = field(member, "run");
-        let is_twin =
-            |other: &Option<Arc<str>>| other.as_ref().is_some_and(|other| field(other, "run") == run);
-        match self.members.iter().position(is_twin) {
-            Some(index) if index != endpoint.index() => Err(index),
-            _ => {
-                self.members[endpoint.index()] = Some(Arc::clone(member));
-                Ok(())
+    /// That other endpoint.
+    pub fn join(&mut self, now: Moment, endpoint: EndpointId, member: &Arc<str>) -> Result<(), Twin> {
+        self.forget_voters(now);
+        let run = field(member, "run").unwrap_or(member);
+        let twin = self.voters.iter().find(|voter| voter.run == run && voter.endpoint != endpoint);
+        if let Some(Voter { endpoint, left, .. }) = twin {
+            return Err(Twin { place: endpoint.index() + 1, has_left: *left != Left::No });
+        }
+        self.leave(endpoint);
+        self.voters.retain(|voter| voter.run != run);
+        self.voters.push(Voter { run: run.to_owned(), endpoint, left: Left::No });
+        self.members[endpoint.index()] = Some(Arc::clone(member));
+        Ok(())
+    }
+
+    /// Forgets an endpoint whose server is not the one it was, or may not be.
+    pub fn leave(&mut self, endpoint: EndpointId) {
+        self.members[endpoint.index()] = None;
+        for voter in &mut self.voters {
+            if voter.endpoint == endpoint && voter.left == Left::No {
+                voter.left = Left::JustNow;
             }
         }
     }
 
-    /// Forgets an endpoint whose server is not the one it was.
-    pub fn leave(&mut self, endpoint: EndpointId) {
-        self.members[endpoint.index()] = None;
+    /// Forgets servers that left so long ago that no round counts them any more. Of one that has just left this is the first
+    /// word about when.
+    fn forget_voters(&mut self, now: Moment) {
+        for voter in &mut self.voters {
+            if voter.left == Left::JustNow {
+                voter.left = Left::At(now);
+            }
+        }
+        let counts = |left| match left {
+            Left::At(at) => now < at.plus_ms(QUARANTINE_MS.into()),
+            Left::No | Left::JustNow => true,
+        };
+        self.voters.retain(|voter| counts(voter.left));
     }
 }
 

@@ -9,14 +9,10 @@ use leasehold::protocol::operation::Reply;
 use leasehold::protocol::peers::Peers;
 use leasehold::protocol::wire::{AdmitReply, BatchReply};
 
-use crate::support::{granted, id, three};
+use crate::support::{at_ms, granted, id, three};
 
 const RUN_1: &str = "settings set=s run=1";
 const RUN_2: &str = "settings set=s run=2";
-
-const fn at_ms(ms: u64) -> Moment {
-    Moment::from_nanos(ms * 1_000_000)
-}
 
 fn peers() -> Peers {
     Peers::new(three())

@@ -11,6 +11,7 @@ mod hold;
 mod hold_histories;
 mod limiter;
 mod names;
+mod peers;
 mod purity;
 mod quorum;
 mod support;

@@ -70,3 +70,8 @@ pub(crate) fn assignments<T: Clone>(choices: &[T], count: usize) -> Vec<Vec<T>> 
     }
     all
 }
+
+/// A moment, counted from the first.
+pub(crate) const fn at_ms(ms: u64) -> Moment {
+    Moment::from_nanos(ms * 1_000_000)
+}
