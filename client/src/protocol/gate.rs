@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::call::{Admission, CallError, Connection};
 use super::clock_watch::{ClockWatch, Pace};
 use super::operation::Reply;
-use super::peers::{Peers, Twin};
+use super::peers::Peers;
 use super::quorum::EndpointId;
 use super::time::Moment;
 use super::validity::QUARANTINE_MS;
@@ -205,15 +205,8 @@ impl Gate {
                         self.conclude();
                         return;
                     }
-                    Err(Twin { place, has_left }) => {
-                        let reason: Arc<str> = if has_left {
-                            format!(
-                                "its server was endpoint {place} until now, whose votes may still count; wait"
-                            )
-                        } else {
-                            format!("it is the same server as endpoint {place}; each vote needs its own")
-                        }
-                        .into();
+                    Err(misfit) => {
+                        let reason: Arc<str> = misfit.to_string().into();
                         (Standing::Refused(Arc::clone(&reason)), Reply::Refused(reason))
                     }
                 }

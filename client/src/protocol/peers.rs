@@ -1,6 +1,7 @@
 //! What the endpoints of one client know of each other: to which set they belong, that they are distinct servers, and
 //! whose clock is off.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::quorum::{EndpointId, EndpointSet, Quorum};
@@ -40,13 +41,37 @@ enum Left {
     At(Moment),
 }
 
-/// Why a server cannot vote as this endpoint: it would have two votes.
+/// Why a server cannot vote as this endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Twin {
-    /// The place of the endpoint as which it votes, or did, from 1.
-    pub place: usize,
-    /// Whether it is that endpoint's no longer. What it voted there may still count for as long as a quarantine lasts.
-    pub has_left: bool,
+pub enum Misfit {
+    /// It votes as another endpoint, at this place from 1, or did so lately: it would have two votes.
+    Twin {
+        /// Which.
+        place: usize,
+        /// Whether it is that endpoint's no longer. What it voted there may still count for as long as a quarantine lasts.
+        has_left: bool,
+    },
+    /// It belongs to another set than the endpoint at this place, from 1.
+    OtherSet {
+        /// Which.
+        place: usize,
+    },
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twin { place, has_left: false } => {
+                write!(f, "it is the same server as endpoint {place}; each vote needs its own")
+            }
+            Self::Twin { place, has_left: true } => {
+                write!(f, "its server was endpoint {place} until now, whose votes may still count; wait")
+            }
+            Self::OtherSet { place } => {
+                write!(f, "it belongs to another set than endpoint {place}; correct the list of endpoints")
+            }
+        }
+    }
 }
 
 /// Whose clocks have been looked at since the last alarm, and whose are off.
@@ -113,22 +138,31 @@ impl Peers {
     /// The id of the set, as far as any endpoint has told it; `-` if none has.
     #[must_use]
     pub fn set(&self) -> &str {
-        let mut told = self.members.iter().flatten().filter_map(|member| field(member, "set"));
-        told.find(|&set| set != SET_UNKNOWN).unwrap_or(SET_UNKNOWN)
+        self.members.iter().flatten().find_map(|member| known_set(member)).unwrap_or(SET_UNKNOWN)
     }
 
     /// Records under which identity an endpoint was admitted, unless its server votes as another endpoint, or did so lately:
     /// that would be two voters and one vote. A round may still count what the server said as that other endpoint before the
     /// address led elsewhere; no round is counted for longer than a quarantine lasts.
     ///
+    /// Sets are compared here once more: endpoints that are admitted at the same moment know nothing of each other's set.
+    ///
     /// # Errors
-    /// That other endpoint.
-    pub fn join(&mut self, now: Moment, endpoint: EndpointId, member: &Arc<str>) -> Result<(), Twin> {
+    /// What is in the way.
+    pub fn join(&mut self, now: Moment, endpoint: EndpointId, member: &Arc<str>) -> Result<(), Misfit> {
         self.forget_voters(now);
         let run = field(member, "run").unwrap_or(member);
         let twin = self.voters.iter().find(|voter| voter.run == run && voter.endpoint != endpoint);
         if let Some(Voter { endpoint, left, .. }) = twin {
-            return Err(Twin { place: endpoint.index() + 1, has_left: *left != Left::No });
+            return Err(Misfit::Twin { place: endpoint.index() + 1, has_left: *left != Left::No });
+        }
+        let own = known_set(member);
+        let is_stranger = |(index, other): (usize, &Option<Arc<str>>)| {
+            let set = other.as_ref().and_then(|other| known_set(other));
+            index != endpoint.index() && own.is_some() && set.is_some() && set != own
+        };
+        if let Some(index) = self.members.iter().enumerate().position(is_stranger) {
+            return Err(Misfit::OtherSet { place: index + 1 });
         }
         self.leave(endpoint);
         self.voters.retain(|voter| voter.run != run);
@@ -161,6 +195,11 @@ impl Peers {
         };
         self.voters.retain(|voter| counts(voter.left));
     }
+}
+
+/// The id of the set that a record of admission names, if somebody declared it.
+fn known_set(member: &str) -> Option<&str> {
+    field(member, "set").filter(|&set| set != SET_UNKNOWN)
 }
 
 /// The value after `key=` in a record of admission.
