@@ -148,7 +148,9 @@ fn sentence(metric: &Metric, a: &Group<'_>, b: &Group<'_>) -> Option<(Option<Sta
             format!("{label}: noise; whatever {name} changes lies within {interval}.")
         }
         (Standing::Noise, None) => format!("{label}: noise; the runs of both overlap (seen: {change})."),
-        (_, _) => format!("{label}: {change} seen in {name}, which too few runs tell from noise."),
+        (_, _) => {
+            format!("{label}: {change} seen in {name}; there are too few runs to tell that from noise.")
+        }
     };
     Some((Some(difference.standing), text))
 }
