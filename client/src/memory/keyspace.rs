@@ -169,7 +169,11 @@ impl Keyspace {
     }
 
     fn remove_if_empty(&mut self, key: &str) {
-        if self.entries.get(key).is_some_and(|entry| matches!(&entry.value, Value::Line(line) if line.is_empty())) {
+        if self
+            .entries
+            .get(key)
+            .is_some_and(|entry| matches!(&entry.value, Value::Line(line) if line.is_empty()))
+        {
             self.entries.remove(key);
         }
     }

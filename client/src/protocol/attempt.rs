@@ -279,9 +279,9 @@ impl Attempt {
 
     /// How many endpoints looked at the lock and said what stands there.
     fn answered(&self) -> u32 {
-        self.count(|reply| {
-            use Reply::{Granted, Held, NotALock, Waiting};
-            matches!(reply, Granted { .. } | Held { .. } | Waiting { .. } | NotALock)
+        self.count(|reply| match reply {
+            Reply::Granted { .. } | Reply::Held { .. } | Reply::Waiting { .. } | Reply::NotALock => true,
+            _ => false,
         })
     }
 
