@@ -111,9 +111,10 @@ impl<'a> Seat<'a> {
             if self.is_due() || self.core.is_closed() {
                 return true;
             }
-            let try_at = self.place.try_at().map(|at| {
-                Instant::now() + Duration::from_nanos(at.ns_since(self.core.clock.now()))
-            });
+            let try_at = self
+                .place
+                .try_at()
+                .map(|at| Instant::now() + Duration::from_nanos(at.ns_since(self.core.clock.now())));
             if give_up.is_some_and(|end| end <= Instant::now()) {
                 return false;
             }

@@ -137,11 +137,9 @@ impl Keyspace {
         removed
     }
 
-    /// `ZPOPMIN`.
-    pub(super) fn line_pop_first(&mut self, key: &str, now_ms: u64) -> Option<(u64, ClientId)> {
-        let first = self.line(key, now_ms)?.pop_first();
-        self.remove_if_empty(key);
-        first
+    /// `ZRANGE 0 0 WITHSCORES`.
+    pub(super) fn line_first(&mut self, key: &str, now_ms: u64) -> Option<(u64, ClientId)> {
+        self.line(key, now_ms)?.first().copied()
     }
 
     /// `ZREMRANGEBYRANK -1 -1`.

@@ -145,10 +145,12 @@ impl Process {
     /// Lets a client listen for its turns, while it can reach the server.
     pub(super) fn listen(&mut self, client: ClientId, connected: bool) -> mpsc::Receiver<Wake> {
         let (sender, receiver) = mpsc::channel(WAKES_LEN_MAX);
-        self.listeners.insert(client, sender);
         if connected {
-            self.connect_listeners();
+            self.store.listen(client);
+            // An empty channel has room for one.
+            drop(sender.try_send(Wake::Heard));
         }
+        self.listeners.insert(client, sender);
         receiver
     }
 

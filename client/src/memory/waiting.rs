@@ -55,16 +55,15 @@ impl Batch<'_> {
     /// longer. Says whether somebody was woken. Who does not listen is passed over.
     pub(super) fn give_turn(&mut self, target: &Target, asker: Option<(ClientId, u64)>) -> bool {
         for _ in 0..LINE_LEN_MAX {
-            let Some((place, client)) = self.keys.line_pop_first(&target.wait, self.now_ms) else {
+            let Some((place, client)) = self.keys.line_first(&target.wait, self.now_ms) else {
                 return false;
             };
-            if asker.is_some_and(|(asker, _)| asker == client) {
+            let own = asker.is_some_and(|(asker, _)| asker == client);
+            if !own && asker.is_some_and(|(_, asked)| asked <= place) {
                 return false;
             }
-            if asker.is_some_and(|(_, asked)| asked <= place) {
-                if self.keys.line_add(&target.wait, place, client, self.now_ms).is_ok() {
-                    self.keys.expire(&target.wait, PLACE_MS.into(), self.now_ms);
-                }
+            self.keys.line_remove(&target.wait, client, self.now_ms);
+            if own {
                 return false;
             }
             if self.bells.listeners.contains(&client) {

@@ -223,14 +223,11 @@ end
 local function give_turn(name, asker, ticket)
   local line = WAIT .. name
   for _ = 1, LINE_LEN_MAX do
-    local first = pcall_redis('ZPOPMIN', line)
+    local first = pcall_redis('ZRANGE', line, 0, 0, 'WITHSCORES')
     local client = first[1]
-    if not client or client == asker then return false end
-    if ticket and ticket <= tonumber(first[2]) then
-      call('ZADD', line, first[2], client)
-      call('PEXPIRE', line, PLACE_MS)
-      return false
-    end
+    if not client or client ~= asker and ticket and ticket <= tonumber(first[2]) then return false end
+    call('ZREM', line, client)
+    if client == asker then return false end
     local heard = pcall_redis('PUBLISH', WAKE .. client, name)
     if type(heard) == 'number' and heard > 0 then
       call('SET', TURN .. name, client, 'PX', TURN_MS)
