@@ -279,10 +279,8 @@ impl Attempt {
 
     /// How many endpoints looked at the lock and said what stands there.
     fn answered(&self) -> u32 {
-        self.count(|reply| match reply {
-            Reply::Granted { .. } | Reply::Held { .. } | Reply::Waiting { .. } | Reply::NotALock => true,
-            _ => false,
-        })
+        let held = |reply: &Reply| matches!(reply, Reply::Held { .. } | Reply::Waiting { .. });
+        self.count(|reply| held(reply) || matches!(reply, Reply::Granted { .. } | Reply::NotALock))
     }
 
     fn count(&self, wanted: impl Fn(&Reply) -> bool) -> u32 {

@@ -71,7 +71,6 @@ impl OwnerId {
 
     /// Whose attempt it is.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half, shifted down")]
     pub const fn client(self) -> ClientId {
         ClientId((self.0 >> 64) as u64)
     }
