@@ -26,6 +26,15 @@ pub(crate) struct Terms {
     pub(crate) hold_max: Option<Duration>,
 }
 
+/// What one attempt brings along.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// What endpoints take as the token if they can: larger than that of every attempt before.
+    pub(crate) proposal: u64,
+    /// The place in line that it wants where the lock is held, if it wants one.
+    pub(crate) ticket: Option<u64>,
+}
+
 /// Why an attempt failed, and what each endpoint said.
 pub(crate) struct Failed {
     pub(crate) failure: AttemptFailure,
@@ -34,8 +43,13 @@ pub(crate) struct Failed {
 
 /// Makes one attempt. A future that is dropped half-way leaves nothing behind: what it may have taken is undone by the
 /// client's own tasks.
-pub(crate) async fn attempt(core: &Arc<Core>, name: &LeaseName, terms: Terms) -> Result<Lease, Failed> {
-    let run = Run::start(core, name, terms.ttl.ms(&core.rounds));
+pub(crate) async fn attempt(
+    core: &Arc<Core>,
+    name: &LeaseName,
+    terms: Terms,
+    ask: Ask,
+) -> Result<Lease, Failed> {
+    let run = Run::start(core, name, terms.ttl.ms(&core.rounds), ask);
     let undo = UndoOnDrop(&run);
     let outcome = run.outcome().await;
     run.report(outcome.as_ref().err().copied());
@@ -63,20 +77,23 @@ struct Progress {
 }
 
 impl Run {
-    fn start(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32) -> Arc<Self> {
-        let owner = OwnerId::new(core.chance.owner_bits());
+    fn start(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32, ask: Ask) -> Arc<Self> {
+        let owner = OwnerId::of(core.client, core.chance.bits());
         let timeout_ms = request_timeout_ms(core.limits.request_timeout_ms, ttl_ms);
         let t0 = core.clock.now();
         let params = AttemptParams {
             quorum: core.quorum,
             owner,
             ttl_ms,
-            proposal: core.next_proposal(),
+            proposal: ask.proposal,
             t0,
             // One batch may be in flight before ours.
             patience_ms: timeout_ms.saturating_mul(2),
         };
-        let machine = Attempt::new(params);
+        let machine = match ask.ticket {
+            Some(ticket) => Attempt::waiting(params, ticket),
+            None => Attempt::new(params),
+        };
         let run = Arc::new(Self {
             core: Arc::clone(core),
             subject: Subject { name: name.clone(), owner, ttl_ms, timeout_ms },
@@ -151,7 +168,7 @@ impl Run {
             round_ns: self.core.rounds.p99_ns().unwrap_or_default(),
             renewal: terms.renewal,
             renew_until: hold_max.map(|ns| self.t0.plus_ns(ns)),
-            jitter_seed: self.core.chance.jitter_seed(),
+            jitter_seed: self.core.chance.bits(),
         };
         Lease::hold(&self.core, self.subject.clone(), terms.ttl, params)
     }

@@ -22,16 +22,8 @@ impl Chance {
         Self::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
     }
 
-    /// The bits of a new owner.
-    pub(crate) fn owner_bits(&self) -> u128 {
-        match self {
-            Self::System => rand::random(),
-            Self::Seeded(stream) => lock(stream).random(),
-        }
-    }
-
-    /// The seed of a jitter.
-    pub(crate) fn jitter_seed(&self) -> u64 {
+    /// What tells a client from all others, an attempt from the client's others, and one jitter from another.
+    pub(crate) fn bits(&self) -> u64 {
         match self {
             Self::System => rand::random(),
             Self::Seeded(stream) => lock(stream).random(),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::chance::Chance;
 use crate::clock::Clock;
@@ -14,13 +15,15 @@ use crate::dispatcher::{Dispatcher, Entry, Party};
 use crate::endpoint::Endpoint;
 use crate::error::{self, EndpointReason, EndpointReasons};
 use crate::keeper::Keeper;
+use crate::lines::Lines;
 use crate::observer::Observer;
 use crate::peers::Peers;
 use crate::protocol::gate::Standing;
 use crate::protocol::operation::{Operation, Reply, Request};
-use crate::protocol::{LeaseName, OwnerId, Quorum};
+use crate::protocol::{ClientId, LeaseName, OwnerId, Quorum};
 use crate::rtt::RoundTimes;
 use crate::status::{EndpointState, EndpointStatus};
+use crate::waiting::hear;
 
 /// The inside of a client. Its tasks end when the last handle and the last lease are gone.
 pub(crate) struct Core {
@@ -30,6 +33,11 @@ pub(crate) struct Core {
     pub(crate) chance: Chance,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) observer: Arc<dyn Observer>,
+    /// In whose name attempts are made and waited.
+    pub(crate) client: ClientId,
+    pub(crate) lines: Arc<Lines>,
+    /// Cancelled with the client: ends what listens for wake-ups.
+    ended: DropGuard,
     namespace: String,
     links: Vec<Link>,
     /// The last proposal for a token. Each attempt's is larger than the one before.
@@ -89,6 +97,9 @@ impl Core {
             clock: config.clock.clone(),
             chance: config.chance.clone(),
             observer,
+            client: ClientId::new(config.chance.bits()),
+            lines: Arc::new(Lines::new(&config.chance)),
+            ended: CancellationToken::new().drop_guard(),
             namespace: config.settings.namespace.clone(),
             links,
             proposal: AtomicU64::new(0),
@@ -120,6 +131,17 @@ impl Core {
         let next = |last: u64| Some(wall_us.max(last.saturating_add(1)));
         let last = self.proposal.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         wall_us.max(last.unwrap_or_default().saturating_add(1))
+    }
+
+    /// Listens for wake-ups from here on, if that has not begun.
+    pub(crate) fn listen(self: &Arc<Self>) {
+        if !self.lines.open() {
+            return;
+        }
+        for (id, link) in self.quorum.ids().zip(&self.links) {
+            let wakes = link.endpoint.listen(self.client);
+            tokio::spawn(hear(Arc::downgrade(self), id, wakes, self.ended.token().clone()));
+        }
     }
 
     /// The key of a lock.
@@ -176,6 +198,7 @@ impl Core {
     /// No attempt begins from here on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.lines.disturb();
     }
 
     /// A lease is held.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) use crate::protocol::call::{Admission, CallError, Connection};
 use crate::protocol::operation::Operation;
 use crate::protocol::wire::{AdmitReply, BatchReply};
+use crate::protocol::{ClientId, LeaseName};
 
 /// One server that votes.
 ///
@@ -40,6 +41,10 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
     /// that it is dead.
     fn reconnect(&self) {}
 
+    /// Listens for what this endpoint says to waiters of a client, over every connection to come, until the receiver is
+    /// dropped.
+    fn listen(&self, client: ClientId) -> mpsc::Receiver<Wake>;
+
     /// What stands there. Each of its calls ends within `timeout_ms`.
     fn records(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>>;
 
@@ -52,6 +57,17 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
 
     /// Authenticates connections that stand anew. `Err` says why it could not; they stand as they stood before.
     fn reauthenticate(&self) -> BoxFuture<'_, Result<(), Arc<str>>>;
+}
+
+/// What an endpoint says to the waiters of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// It is heard from here on. What it said before may have been missed.
+    Heard,
+    /// It is not heard any more.
+    Unheard,
+    /// It is the client's turn to take the lock of this name.
+    Turn(LeaseName),
 }
 
 /// What an operator needs to know of an endpoint before changing it.

@@ -259,6 +259,9 @@ pub(crate) fn describe(reply: &Reply) -> String {
         Reply::Granted { .. } => "granted".to_owned(),
         Reply::Released => "released".to_owned(),
         Reply::Held { left_ms } => format!("held by another for {left_ms} ms"),
+        Reply::Waiting { left_ms, ahead } => {
+            format!("held by another for {left_ms} ms, with {ahead} waiting before this one")
+        }
         Reply::Missing => "no lock there".to_owned(),
         Reply::NotALock => "the key holds something that is not a lock".to_owned(),
         Reply::Superseded => "the lock was taken anew meanwhile".to_owned(),

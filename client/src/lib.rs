@@ -37,7 +37,7 @@
 //!   stability.
 //! * [`scripts`]: what endpoints run, one script, and its settings. Public for benches, with no promise of stability.
 //! * [`Client`], [`LeaseRequest`], [`Lease`]: the public face. `attempt`, `validation`: machines of the protocol between a
-//!   caller's future and the queues.
+//!   caller's future and the queues. `waiting`, `lines`: who waits in this process, and for what.
 //! * `core`: what all handles of a client share. `dispatcher`: the queue before an endpoint. `courier`: the task that empties
 //!   it in batches, through the gate of the rules. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
 //! * `endpoint`: what an endpoint must do. `redis`: real servers; the one room that knows fred. [`memory`]: in this process,
@@ -60,6 +60,7 @@ mod error;
 mod held;
 mod keeper;
 mod lease;
+mod lines;
 pub mod memory;
 mod observer;
 mod peers;
@@ -71,6 +72,7 @@ pub mod scripts;
 mod status;
 mod ttl;
 mod validation;
+mod waiting;
 
 pub use client::Client;
 pub use config::{ClientBuilder, Credentials, Tls};

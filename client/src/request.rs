@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::attempt::{Failed, Terms, attempt};
+use crate::attempt::{Ask, Failed, Terms, attempt};
 use crate::config;
 use crate::core::Core;
 use crate::error::{AcquireError, ReleaseError};
 use crate::lease::{Lease, LeaseHandle};
-use crate::protocol::backoff::retry_delay_ns;
 use crate::protocol::{AttemptFailure, LeaseName, LossReason, NameError, Renewal};
+use crate::waiting::{self, Unheld};
 
 /// A lease to be asked for.
 #[must_use = "nothing is sent before acquire, try_acquire or run is awaited"]
@@ -75,35 +75,23 @@ impl LeaseRequest {
         self
     }
 
-    /// Acquires the lease, waiting for it if it is held.
+    /// Acquires the lease, waiting for it if it is held: in line, first come first served.
     ///
     /// Dropping the future at any point leaves nothing behind.
     ///
     /// # Errors
     /// [`AcquireError`], that of the last attempt, once the wait is over; at once where trying again cannot help.
     pub async fn acquire(self) -> Result<Lease, AcquireError> {
+        if self.wait.is_zero() {
+            return self.try_acquire().await;
+        }
+        let (name, terms) = self.checked()?;
         // A wait too long for the clock to have an end has none.
         let give_up = Instant::now().checked_add(self.wait);
-        let seed = self.core.chance.jitter_seed();
-        let mut failures = 0;
-        loop {
-            let error = match self.attempt().await {
-                Ok(lease) => return Ok(lease),
-                Err(error) => error,
-            };
-            failures += 1;
-            let again = Instant::now() + Duration::from_nanos(retry_delay_ns(failures, seed));
-            let worthwhile = matches!(
-                error,
-                AcquireError::Held { .. }
-                    | AcquireError::NoQuorum { .. }
-                    | AcquireError::ValidityExhausted { .. }
-            );
-            if !worthwhile || give_up.is_some_and(|end| again >= end) {
-                return Err(error);
-            }
-            tokio::time::sleep_until(again).await;
-        }
+        waiting::acquire(&self.core, name, terms, give_up).await.map_err(|unheld| match unheld {
+            Unheld::Failed(failed) => self.error(name, terms, &failed),
+            Unheld::Shutdown => AcquireError::Shutdown,
+        })
     }
 
     /// Tries once to acquire the lease.
@@ -113,7 +101,9 @@ impl LeaseRequest {
     /// # Errors
     /// [`AcquireError`] tells a lease that is held by another from endpoints that do not vote.
     pub async fn try_acquire(self) -> Result<Lease, AcquireError> {
-        self.attempt().await
+        let (name, terms) = self.checked()?;
+        let ask = Ask { proposal: self.core.next_proposal(), ticket: None };
+        attempt(&self.core, name, terms, ask).await.map_err(|failed| self.error(name, terms, &failed))
     }
 
     /// Acquires the lease, does `work` under it, and releases it. Work and lease are polled together: when the lease is lost,
@@ -134,14 +124,14 @@ impl LeaseRequest {
         }
     }
 
-    async fn attempt(&self) -> Result<Lease, AcquireError> {
+    /// What can be said before anything is sent.
+    fn checked(&self) -> Result<(&LeaseName, Terms), AcquireError> {
         if self.core.is_closed() {
             return Err(AcquireError::Shutdown);
         }
         let name = self.name.as_ref().map_err(Clone::clone)?;
         let ttl = config::lease_ttl(self.ttl, &self.core.limits)?;
-        let terms = Terms { ttl, renewal: self.renewal, hold_max: self.hold_max };
-        attempt(&self.core, name, terms).await.map_err(|failed| self.error(name, terms, &failed))
+        Ok((name, Terms { ttl, renewal: self.renewal, hold_max: self.hold_max }))
     }
 
     fn error(&self, name: &LeaseName, terms: Terms, failed: &Failed) -> AcquireError {

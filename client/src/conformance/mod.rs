@@ -9,6 +9,7 @@ mod release;
 mod renewal;
 mod script;
 mod shadow;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;

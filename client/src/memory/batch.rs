@@ -3,8 +3,9 @@
 
 use super::keyspace::{Keyspace, WrongType};
 use super::store::{Left, Refusal, Value, quarantine_left_ms, refuse};
+use super::waiting::Bells;
 use crate::protocol::operation::{Action, Operation, Reply};
-use crate::protocol::{Fence, OwnerId};
+use crate::protocol::{Fence, LeaseName, OwnerId};
 use crate::scripts::Settings;
 
 /// How far a proposal may be from the endpoint's clock.
@@ -14,13 +15,16 @@ const TOKEN_END: u64 = 1 << 53;
 
 /// One batch's view of the server.
 pub(super) struct Batch<'a> {
-    keys: &'a mut Keyspace,
-    settings: &'a Settings,
-    server_time_us: u64,
-    now_ms: u64,
+    pub(super) keys: &'a mut Keyspace,
+    pub(super) bells: &'a mut Bells,
+    pub(super) settings: &'a Settings,
+    pub(super) server_time_us: u64,
+    pub(super) now_ms: u64,
     quarantine_ms: u64,
     /// Whether any shadow may stand.
     shadows: bool,
+    /// Whether any line may stand.
+    pub(super) waiters: bool,
 }
 
 /// What stands in the way of an operation, as it is answered.
@@ -31,24 +35,36 @@ enum Standing<Own> {
 }
 
 /// An operation's own keys.
-struct Target {
-    lock: String,
+pub(super) struct Target {
+    pub(super) name: LeaseName,
+    pub(super) lock: String,
     shadow: String,
     fence: String,
-    owner: OwnerId,
+    pub(super) wait: String,
+    pub(super) turn: String,
+    pub(super) owner: OwnerId,
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(keys: &'a mut Keyspace, settings: &'a Settings, server_time_us: u64) -> Self {
+    pub(super) fn new(
+        keys: &'a mut Keyspace,
+        bells: &'a mut Bells,
+        settings: &'a Settings,
+        server_time_us: u64,
+    ) -> Self {
         let now_ms = server_time_us / 1_000;
         let quarantine_ms = quarantine_left_ms(keys, settings, now_ms);
         let shadows = keys.exists(&settings.shadows_key(), now_ms);
-        Self { keys, settings, server_time_us, now_ms, quarantine_ms, shadows }
+        let waiters = keys.exists(&settings.waiters_key(), now_ms);
+        Self { keys, bells, settings, server_time_us, now_ms, quarantine_ms, shadows, waiters }
     }
 
     pub(super) fn run(&mut self, operation: &Operation) -> Result<Reply, Refusal> {
         let Operation { name, owner, action } = operation;
         let target = Target {
+            name: name.clone(),
+            wait: self.settings.wait_key(name),
+            turn: self.settings.turn_key(name),
             lock: self.settings.lock_key(name),
             shadow: self.settings.shadow_key(name),
             fence: self.settings.fence_key(name.stripe()),
@@ -57,6 +73,7 @@ impl<'a> Batch<'a> {
         let ttl_ms_max = self.settings.ttl_ms_max;
         match *action {
             Action::Acquire { ttl_ms, .. }
+            | Action::AcquireOrWait { ttl_ms, .. }
             | Action::Extend { ttl_ms, .. }
             | Action::Heal { ttl_ms, .. }
             | Action::Shadow { ttl_ms }
@@ -64,7 +81,11 @@ impl<'a> Batch<'a> {
             {
                 Ok(Reply::TtlTooLong { max_ms: ttl_ms_max.into() })
             }
-            Action::Acquire { ttl_ms, proposal } => self.acquire(&target, ttl_ms, proposal),
+            Action::Acquire { ttl_ms, proposal } => self.acquire(&target, ttl_ms, proposal, None),
+            Action::AcquireOrWait { ttl_ms, proposal, ticket } => {
+                self.acquire(&target, ttl_ms, proposal, Some(ticket))
+            }
+            Action::Leave => Ok(self.leave(&target)),
             Action::Extend { ttl_ms, fence } => self.extend(&target, ttl_ms, fence),
             Action::Heal { ttl_ms, fence } => self.heal(&target, ttl_ms, fence),
             Action::Raise { fence } => self.raise(&target, fence),
@@ -74,12 +95,26 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn acquire(&mut self, target: &Target, ttl_ms: u32, proposal: u64) -> Result<Reply, Refusal> {
+    /// An acquire; with a ticket it wants a place in line where the lock is not to be had.
+    fn acquire(
+        &mut self,
+        target: &Target,
+        ttl_ms: u32,
+        proposal: u64,
+        ticket: Option<u64>,
+    ) -> Result<Reply, Refusal> {
         if self.quarantine_ms > 0 {
             return Ok(Reply::Quarantined { left_ms: self.quarantine_ms });
         }
+        let place = self.place_of(proposal, ticket.unwrap_or(proposal));
+        let place_wanted = ticket.map(|_| place);
         if let Standing::Foreign(reply) = self.shadow_of(target)? {
-            return Ok(reply);
+            return Ok(self.held(target, reply, place_wanted));
+        }
+        if self.waiters
+            && let Some(left_ms) = self.kept_ms(target, place)
+        {
+            return Ok(self.held(target, Reply::Held { left_ms }, place_wanted));
         }
         let (earliest, latest) = (
             self.server_time_us.saturating_sub(PROPOSAL_SLACK_US),
@@ -96,7 +131,7 @@ impl<'a> Batch<'a> {
         }
         Ok(match self.standing(target) {
             Standing::Own(held) => Reply::Granted { fence: held.token(target)? },
-            Standing::Foreign(reply) => reply,
+            Standing::Foreign(reply) => self.held(target, reply, place_wanted),
             Standing::Nothing => Reply::Missing,
         })
     }
@@ -171,14 +206,22 @@ impl<'a> Batch<'a> {
         if own_shadow {
             self.keys.remove(&target.shadow, self.now_ms);
         }
-        Ok(match self.standing(target) {
-            Standing::Own(_) => {
-                self.keys.remove(&target.lock, self.now_ms);
-                Reply::Released
+        let standing = self.standing(target);
+        let own = matches!(standing, Standing::Own(_));
+        if own {
+            self.keys.remove(&target.lock, self.now_ms);
+        }
+        if self.waiters && !matches!(standing, Standing::Foreign(_)) {
+            // Who has the turn is done with the lock as well. An undo that freed nothing wakes nobody.
+            let turn = self.end_turn(target);
+            if own || own_shadow || turn {
+                self.give_turn(target, None);
             }
-            _ if own_shadow => Reply::Released,
-            Standing::Nothing => Reply::Missing,
+        }
+        Ok(match standing {
+            _ if own || own_shadow => Reply::Released,
             Standing::Foreign(reply) => reply,
+            _ => Reply::Missing,
         })
     }
 

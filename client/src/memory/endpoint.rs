@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{self, BoxFuture};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::server::{MemoryServer, Passage, Process};
-use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records};
+use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records, Wake};
 use crate::lock;
+use crate::protocol::ClientId;
 use crate::protocol::operation::Operation;
 use crate::protocol::wire::{AdmitReply, BatchReply};
 use crate::scripts::Settings;
@@ -158,6 +159,11 @@ impl Endpoint for MemoryEndpoint {
     ) -> BoxFuture<'a, Result<AdmitReply, CallError>> {
         let (settings, set) = (Arc::clone(&self.settings), set.to_owned());
         self.call(timeout_ms, move |process| process.admit(&settings, admission, &set))
+    }
+
+    fn listen(&self, client: ClientId) -> mpsc::Receiver<Wake> {
+        let connected = matches!(*self.server.connection.borrow(), Connection::Up { .. });
+        lock(&self.server.process).listen(client, connected)
     }
 
     fn records(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>> {

@@ -1,8 +1,9 @@
 //! A Redis data set, as far as the script looks at one: values under keys, some of which expire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::store::{Left, Value};
+use crate::protocol::ClientId;
 
 /// The values of one database. Time comes in, in milliseconds of the server's own clock.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +48,7 @@ impl Keyspace {
         match self.entry(key, now_ms).map(|entry| &entry.value) {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
-            Some(Value::OtherType) => Err(WrongType),
+            Some(Value::Line(_) | Value::OtherType) => Err(WrongType),
         }
     }
 
@@ -94,6 +95,85 @@ impl Keyspace {
     /// `DEL`: what stood there.
     pub(super) fn remove(&mut self, key: &str, now_ms: u64) -> Option<Value> {
         self.entries.remove(key).filter(|entry| entry.stands(now_ms)).map(|entry| entry.value)
+    }
+
+    /// `PEXPIRE`.
+    pub(super) fn expire(&mut self, key: &str, ttl_ms: u64, now_ms: u64) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.expires_ms = Some(now_ms.saturating_add(ttl_ms));
+        }
+    }
+
+    /// `ZADD`: whether the client was not in the line before.
+    pub(super) fn line_add(
+        &mut self,
+        key: &str,
+        ticket: u64,
+        client: ClientId,
+        now_ms: u64,
+    ) -> Result<bool, WrongType> {
+        if !self.exists(key, now_ms) {
+            self.set(key, Value::Line(BTreeSet::new()), None, now_ms);
+        }
+        let Some(line) = self.line(key, now_ms) else {
+            return Err(WrongType);
+        };
+        let len = line.len();
+        line.retain(|(_, other)| *other != client);
+        let added = line.len() == len;
+        line.insert((ticket, client));
+        Ok(added)
+    }
+
+    /// `ZREM`: whether the client was in the line.
+    pub(super) fn line_remove(&mut self, key: &str, client: ClientId, now_ms: u64) -> bool {
+        let Some(line) = self.line(key, now_ms) else {
+            return false;
+        };
+        let len = line.len();
+        line.retain(|(_, other)| *other != client);
+        let removed = line.len() < len;
+        self.remove_if_empty(key);
+        removed
+    }
+
+    /// `ZRANGE 0 0 WITHSCORES`.
+    pub(super) fn line_first(&mut self, key: &str, now_ms: u64) -> Option<(u64, ClientId)> {
+        self.line(key, now_ms)?.first().copied()
+    }
+
+    /// `ZREMRANGEBYRANK -1 -1`.
+    pub(super) fn line_pop_last(&mut self, key: &str, now_ms: u64) -> Option<(u64, ClientId)> {
+        let last = self.line(key, now_ms)?.pop_last();
+        self.remove_if_empty(key);
+        last
+    }
+
+    /// `ZCARD`.
+    pub(super) fn line_len(&mut self, key: &str, now_ms: u64) -> usize {
+        self.line(key, now_ms).map_or(0, |line| line.len())
+    }
+
+    /// `ZRANK`.
+    pub(super) fn line_rank(&mut self, key: &str, client: ClientId, now_ms: u64) -> Option<usize> {
+        self.line(key, now_ms)?.iter().position(|(_, other)| *other == client)
+    }
+
+    fn line(&mut self, key: &str, now_ms: u64) -> Option<&mut BTreeSet<(u64, ClientId)>> {
+        match self.entries.get_mut(key).filter(|entry| entry.stands(now_ms)).map(|entry| &mut entry.value) {
+            Some(Value::Line(line)) => Some(line),
+            _ => None,
+        }
+    }
+
+    fn remove_if_empty(&mut self, key: &str) {
+        if self
+            .entries
+            .get(key)
+            .is_some_and(|entry| matches!(&entry.value, Value::Line(line) if line.is_empty()))
+        {
+            self.entries.remove(key);
+        }
     }
 
     /// Everything that stands, in the order of keys.

@@ -32,7 +32,7 @@
 //!
 //! # Layout
 //!
-//! [`store`]: what one endpoint keeps and answers, pure; `batch`, `keyspace`: its inside. [`MemoryServer`]: the process around
+//! [`store`]: what one endpoint keeps and answers, pure; `batch`, `waiting`, `keyspace`: its inside. [`MemoryServer`]: the process around
 //! it, and its faults. `endpoint`: one client's connection, over which calls travel in order.
 
 mod batch;
@@ -40,6 +40,7 @@ mod endpoint;
 mod keyspace;
 mod server;
 pub mod store;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -1,20 +1,21 @@
 //! The process around a store: its clock, its connections, and what a test may do to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
 
 use super::store::{Store, Value};
 use crate::chance::Chance;
 use crate::clock::Clock;
-use crate::endpoint::{Admission, CallError, Connection};
+use crate::endpoint::{Admission, CallError, Connection, Wake};
 use crate::lock;
-use crate::protocol::Moment;
 use crate::protocol::wire::AdmitReply;
+use crate::protocol::{ClientId, Moment};
 use crate::scripts::Settings;
 
 /// One endpoint in memory, as an operator, another program, or misfortune would reach it. Clones are the same server.
@@ -49,7 +50,12 @@ pub(super) struct Process {
     network: Network,
     /// Why it refuses everything.
     refusal: Option<Arc<str>>,
+    /// Clients that listen for their turns.
+    listeners: BTreeMap<ClientId, mpsc::Sender<Wake>>,
 }
+
+/// Turns that may wait to be read by one client. More are lost, as on a connection that breaks.
+const WAKES_LEN_MAX: usize = 4_096;
 
 /// A clock that runs at a pace of its own and can be stepped.
 struct ServerClock {
@@ -111,6 +117,7 @@ impl Process {
             admitted: Some(BTreeSet::new()),
             network: Network::default(),
             refusal: None,
+            listeners: BTreeMap::new(),
         }
     }
 
@@ -127,7 +134,52 @@ impl Process {
     pub(super) fn execute<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Result<T, CallError> {
         match &self.refusal {
             Some(reason) => Err(CallError::Refused(Arc::clone(reason))),
-            None => Ok(act(self)),
+            None => {
+                let outcome = act(self);
+                self.ring();
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// Lets a client listen for its turns, while it can reach the server.
+    pub(super) fn listen(&mut self, client: ClientId, connected: bool) -> mpsc::Receiver<Wake> {
+        let (sender, receiver) = mpsc::channel(WAKES_LEN_MAX);
+        if connected {
+            self.store.listen(client);
+            // An empty channel has room for one.
+            drop(sender.try_send(Wake::Heard));
+        }
+        self.listeners.insert(client, sender);
+        receiver
+    }
+
+    /// Listeners have a connection, and hear from here on.
+    fn connect_listeners(&mut self) {
+        self.listeners.retain(|_, listener| !listener.is_closed());
+        for (client, listener) in &self.listeners {
+            self.store.listen(*client);
+            // Where the channel is full, there is other news to read.
+            drop(listener.try_send(Wake::Heard));
+        }
+    }
+
+    /// Listeners have none, and hear nothing.
+    fn disconnect_listeners(&mut self) {
+        for (client, listener) in &self.listeners {
+            self.store.stop_listening(*client);
+            drop(listener.try_send(Wake::Unheard));
+        }
+    }
+
+    /// Tells clients of their turns. Whoever no longer listens is struck off.
+    fn ring(&mut self) {
+        while let Some((client, name)) = self.store.poll_turn() {
+            let said = self.listeners.get(&client).map(|listener| listener.try_send(Wake::Turn(name)));
+            if matches!(said, None | Some(Err(TrySendError::Closed(_)))) {
+                self.listeners.remove(&client);
+                self.store.stop_listening(client);
+            }
         }
     }
 
@@ -237,12 +289,17 @@ impl MemoryServer {
 
     /// Breaks every client's connection to it. What has been sent may still be carried out.
     pub fn disconnect(&self) {
+        lock(&self.process).disconnect_listeners();
         self.connection.send_replace(Connection::Down("disconnected".into()));
     }
 
     /// Lets clients reach it again.
     pub fn reconnect(&self) {
-        let epoch = lock(&self.process).next_epoch();
+        let epoch = {
+            let mut process = lock(&self.process);
+            process.connect_listeners();
+            process.next_epoch()
+        };
         self.connection.send_replace(Connection::Up { epoch });
     }
 
@@ -306,6 +363,9 @@ impl MemoryServer {
             let incarnation = process.incarnation;
             restart(&mut process.store, incarnation);
             process.admitted = None;
+            if matches!(*self.connection.borrow(), Connection::Up { .. }) {
+                process.connect_listeners();
+            }
             process.next_epoch()
         };
         self.resume();

@@ -5,15 +5,18 @@
 //! expiry: a stepped clock needs no call of its own. So a simulation can own every bit of time and order. Public for simulations, with
 //! no promise of stability.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::batch::Batch;
 use super::keyspace::{Keyspace, WrongType};
+use super::waiting::Bells;
 use crate::protocol::call::Admission;
 use crate::protocol::operation::{Operation, Reply};
 use crate::protocol::validity::QUARANTINE_MS;
 use crate::protocol::wire::{AdmitReply, BatchReply};
+use crate::protocol::{ClientId, LeaseName};
 use crate::scripts::Settings;
 
 /// The id of a set that nobody has declared.
@@ -24,7 +27,9 @@ const SET_UNKNOWN: &str = "-";
 pub enum Value {
     /// A text.
     Text(String),
-    /// A list, a hash or the like: whatever is no text.
+    /// Who waits for a lock, by ticket.
+    Line(BTreeSet<(u64, ClientId)>),
+    /// A list, a hash or the like: whatever is neither.
     OtherType,
 }
 
@@ -64,6 +69,7 @@ pub struct Store {
     replication_id: String,
     /// Whether it was promoted since it started: a second replication id stands.
     promoted: bool,
+    bells: Bells,
 }
 
 impl Store {
@@ -78,6 +84,7 @@ impl Store {
             run_id: id.clone(),
             replication_id: id,
             promoted: false,
+            bells: Bells::default(),
         }
     }
 
@@ -92,7 +99,7 @@ impl Store {
         if let Some(reason) = self.stranger(settings, member, server_time_us / 1_000) {
             return BatchReply::NotAdmitted(reason.into());
         }
-        let mut batch = Batch::new(&mut self.keys, settings, server_time_us);
+        let mut batch = Batch::new(&mut self.keys, &mut self.bells, settings, server_time_us);
         // An error in one operation leaves the others standing.
         let run = |operation| batch.run(operation).unwrap_or_else(|Refusal(reason)| Reply::Refused(reason));
         BatchReply::Done { server_time_us, replies: operations.iter().map(run).collect() }
@@ -110,6 +117,21 @@ impl Store {
         } else {
             None
         }
+    }
+
+    /// A client listens for its turns from here on, over a connection that a restart breaks.
+    pub fn listen(&mut self, client: ClientId) {
+        self.bells.listeners.insert(client);
+    }
+
+    /// A client listens no more.
+    pub fn stop_listening(&mut self, client: ClientId) {
+        self.bells.listeners.remove(&client);
+    }
+
+    /// The next word to a client that listens: it is its turn to take the lock of this name. Ask after each batch.
+    pub fn poll_turn(&mut self) -> Option<(ClientId, LeaseName)> {
+        self.bells.turns.pop_front()
     }
 
     /// Looks at the server and admits it to the set of this id, `-` if it is not known, at this time of its clock.
@@ -360,6 +382,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::Line(line) => write!(f, "(a line of {})", line.len()),
             Self::OtherType => f.write_str("(another type)"),
         }
     }

@@ -95,12 +95,20 @@ impl Attempt {
     /// Starts an attempt: one acquire to every endpoint is waiting in [`poll_request`](Self::poll_request).
     #[must_use]
     pub fn new(params: AttemptParams) -> Self {
-        let AttemptParams { quorum, ttl_ms, proposal, .. } = params;
-        let requests = quorum.ids().map(|endpoint| Request {
-            endpoint,
-            round: VOTE,
-            action: Action::Acquire { ttl_ms, proposal },
-        });
+        let AttemptParams { ttl_ms, proposal, .. } = params;
+        Self::asking(params, Action::Acquire { ttl_ms, proposal })
+    }
+
+    /// Starts an attempt that takes a place in line, by its ticket, wherever it finds the lock held.
+    #[must_use]
+    pub fn waiting(params: AttemptParams, ticket: u64) -> Self {
+        let AttemptParams { ttl_ms, proposal, .. } = params;
+        Self::asking(params, Action::AcquireOrWait { ttl_ms, proposal, ticket })
+    }
+
+    fn asking(params: AttemptParams, action: Action) -> Self {
+        let quorum = params.quorum;
+        let requests = quorum.ids().map(|endpoint| Request { endpoint, round: VOTE, action });
         Self {
             params,
             phase: Phase::Voting,
@@ -271,7 +279,8 @@ impl Attempt {
 
     /// How many endpoints looked at the lock and said what stands there.
     fn answered(&self) -> u32 {
-        self.count(|reply| matches!(reply, Reply::Granted { .. } | Reply::Held { .. } | Reply::NotALock))
+        let held = |reply: &Reply| matches!(reply, Reply::Held { .. } | Reply::Waiting { .. });
+        self.count(|reply| held(reply) || matches!(reply, Reply::Granted { .. } | Reply::NotALock))
     }
 
     fn count(&self, wanted: impl Fn(&Reply) -> bool) -> u32 {
@@ -284,7 +293,7 @@ impl Attempt {
         let quorum = self.params.quorum;
         let not_a_lock = self.count(|reply| matches!(reply, Reply::NotALock));
         let left_ms = self.replies.iter().flatten().filter_map(|reply| match reply {
-            Reply::Held { left_ms } => Some(*left_ms),
+            Reply::Held { left_ms } | Reply::Waiting { left_ms, .. } => Some(*left_ms),
             _ => None,
         });
         match left_ms.min() {

@@ -28,15 +28,51 @@ impl fmt::Display for Fence {
     }
 }
 
-/// Who holds a lock: 128 random bits, new for every attempt, so that a late undo can only hit its own round.
+/// One client, by 64 random bits: in whose name its attempts wait, and on which channel it is woken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    /// A client from 64 random bits.
+    #[must_use]
+    pub const fn new(random: u64) -> Self {
+        Self(random)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Who holds a lock: the client and 64 random bits, new for every attempt, so that a late undo can only hit its own round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OwnerId(u128);
 
 impl OwnerId {
-    /// An owner from 128 random bits.
+    /// An owner from 128 random bits, of which the upper half names the client.
     #[must_use]
     pub const fn new(random: u128) -> Self {
         Self(random)
+    }
+
+    /// The owner of one attempt.
+    #[must_use]
+    pub const fn of(client: ClientId, random: u64) -> Self {
+        Self((client.0 as u128) << 64 | random as u128)
+    }
+
+    /// Whose attempt it is.
+    #[must_use]
+    pub const fn client(self) -> ClientId {
+        ClientId((self.0 >> 64) as u64)
     }
 
     /// The 32 hexadecimal digits that stand in the lock's value.

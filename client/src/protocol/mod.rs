@@ -17,6 +17,7 @@
 //! * [`wire`]: the same as bytes: a batch of operations as script arguments, its replies back.
 //! * [`attempt`]: one attempt to acquire. [`hold`]: renewal, shadow, loss, release. [`validation`]: the second look.
 //! * [`call`], [`gate`]: an endpoint is admitted before it is asked. [`peers`]: what one client's endpoints know of each other.
+//! * [`waiting`]: when a waiter tries again.
 //! * [`limiter`]: how fast one client may renew. [`backoff`]: jittered delays. [`clock_watch`]: does an
 //!   endpoint's clock keep pace?
 
@@ -36,10 +37,11 @@ pub mod tally;
 pub mod time;
 pub mod validation;
 pub mod validity;
+pub mod waiting;
 pub mod wire;
 
 pub use attempt::{Attempt, AttemptFailure, AttemptParams, Grant};
-pub use fence::{Fence, OwnerId};
+pub use fence::{ClientId, Fence, OwnerId};
 pub use gate::Gate;
 pub use hold::{Hold, HoldEvent, HoldParams, LossReason, Renewal};
 pub use limiter::Limiter;
@@ -50,3 +52,4 @@ pub use quorum::{EndpointId, EndpointSet, Quorum, QuorumError};
 pub use tally::Tally;
 pub use time::Moment;
 pub use validation::Validation;
+pub use waiting::Waiting;

@@ -27,6 +27,17 @@ pub enum Action {
         /// The client's wall clock in microseconds, which the endpoint clamps to its own.
         proposal: u64,
     },
+    /// Take the lock if it is free and nobody has waited longer; else take a place in the line before it.
+    AcquireOrWait {
+        /// Its time to live.
+        ttl_ms: u32,
+        /// The client's wall clock in microseconds, which the endpoint clamps to its own.
+        proposal: u64,
+        /// The same clock when the wait began: the place in line. The endpoint moves it as it moves the proposal.
+        ticket: u64,
+    },
+    /// Leave the line, and hand on the turn if it has come.
+    Leave,
     /// Make the own lock last at least `ttl_ms`; never shortens.
     Extend {
         /// Its time to live.
@@ -53,7 +64,7 @@ pub enum Action {
     },
     /// Say whether the lock is the owner's.
     Validate,
-    /// Delete the own lock and the own shadow.
+    /// Delete the own lock and the own shadow, and wake whoever is first in line.
     Release,
 }
 
@@ -88,12 +99,19 @@ pub enum Reply {
         /// The token in the lock.
         fence: Fence,
     },
-    /// The own lock has been deleted.
+    /// The own lock has been deleted; of a leave: the own place in line, or the own turn.
     Released,
     /// Somebody else's lock stands there.
     Held {
         /// How long it will stand if nobody renews it.
         left_ms: u64,
+    },
+    /// Somebody else's lock stands there, or it is kept for somebody who has waited longer; the asker is in line.
+    Waiting {
+        /// How long it will stand, or be kept, if nobody renews it.
+        left_ms: u64,
+        /// How many are before the asker.
+        ahead: u32,
     },
     /// No lock stands there.
     Missing,
@@ -139,6 +157,7 @@ impl Reply {
             Self::Unknown(_) => Vote::Unknown,
             Self::Released
             | Self::Held { .. }
+            | Self::Waiting { .. }
             | Self::Missing
             | Self::NotALock
             | Self::Superseded

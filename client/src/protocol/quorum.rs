@@ -95,6 +95,9 @@ impl Quorum {
 pub struct EndpointSet(u16);
 
 impl EndpointSet {
+    /// None.
+    pub const EMPTY: Self = Self(0);
+
     /// Adds an endpoint.
     pub fn insert(&mut self, endpoint: EndpointId) {
         self.0 |= 1 << endpoint.0;

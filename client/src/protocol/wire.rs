@@ -7,7 +7,7 @@ use super::fence::Fence;
 use super::operation::{Action, Operation, Reply};
 
 /// The version of what is said to endpoints and kept there. Clients of different versions do not share a set.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The most operations one script call carries.
 pub const BATCH_LEN_MAX: usize = 64;
@@ -46,6 +46,10 @@ impl Arguments {
         let Operation { name, owner, action } = operation;
         let code = match action {
             Action::Acquire { .. } => b"a",
+            // Who has just begun to wait brings no ticket of its own: it is the proposal.
+            Action::AcquireOrWait { proposal, ticket, .. } if proposal == ticket => b"w",
+            Action::AcquireOrWait { .. } => b"q",
+            Action::Leave => b"l",
             Action::Extend { .. } => b"e",
             Action::Heal { .. } => b"h",
             Action::Raise { .. } => b"r",
@@ -60,12 +64,18 @@ impl Arguments {
             Action::Acquire { ttl_ms, proposal } => {
                 self.push_numbers([proposal, name.stripe().into(), ttl_ms.into()]);
             }
+            Action::AcquireOrWait { ttl_ms, proposal, ticket } => {
+                self.push_numbers([proposal, name.stripe().into(), ttl_ms.into()]);
+                if proposal != ticket {
+                    self.push_numbers([ticket]);
+                }
+            }
             Action::Extend { ttl_ms, fence } | Action::Heal { ttl_ms, fence } => {
                 self.push_numbers([fence.get(), name.stripe().into(), ttl_ms.into()]);
             }
             Action::Raise { fence } => self.push_numbers([fence.get(), name.stripe().into()]),
             Action::Shadow { ttl_ms } => self.push_numbers([ttl_ms.into()]),
-            Action::Validate | Action::Release => {}
+            Action::Validate | Action::Release | Action::Leave => {}
         }
     }
 
@@ -201,8 +211,15 @@ fn decode_reply(code: i64, value: Option<Field<'_>>) -> Result<Reply, WireError>
         7 => Reply::Quarantined { left_ms: unsigned(value)? },
         8 => Reply::TtlTooLong { max_ms: unsigned(value)? },
         9 => Reply::Refused(text(value)?),
+        10 => waiting(unsigned(value)?)?,
         _ => return Err(WireError),
     })
+}
+
+/// Who is ahead and how long the lock stands share one number: 32 bits for the time.
+fn waiting(packed: u64) -> Result<Reply, WireError> {
+    let ahead = u32::try_from(packed >> 32).map_err(|_| WireError)?;
+    Ok(Reply::Waiting { left_ms: packed & u64::from(u32::MAX), ahead })
 }
 
 fn integer(field: Option<Field<'_>>) -> Result<i64, WireError> {

@@ -1,12 +1,14 @@
 //! Endpoints that are real servers. The one room that knows fred, and what its defaults would do to a lock.
 //!
 //! `connect`: how a connection is made and kept. `tls`, `credentials`: how it is encrypted and authenticated. `reply`: what
-//! fred hands back, sorted by what it proves.
+//! fred hands back, sorted by what it proves. `wakes`: the second connection, on which waiters are
+//! woken.
 
 mod connect;
 mod credentials;
 mod reply;
 mod tls;
+mod wakes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +20,19 @@ use fred::types::config::TlsConfig;
 use fred::types::{ClusterHash, CustomCommand};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::connect::{connection_config, follow, performance_config, reconnect_policy, server_config};
 use self::credentials::Login;
 use self::reply::{call_error, decode};
 use crate::config::{Address, Config, Place};
-use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records};
+use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records, Wake};
 use crate::error::ConfigError;
+use crate::protocol::ClientId;
 use crate::protocol::operation::Operation;
 use crate::protocol::wire::{self, AdmitReply, Arguments, BatchReply};
+use crate::scripts::Settings;
 
 /// How many keys a scan for locks looks at in one call, and how many calls it may take.
 const SCAN_COUNT: u32 = 10_000;
@@ -49,6 +53,7 @@ pub(crate) struct RedisEndpoint {
     member_key: Bytes,
     quarantine_key: Bytes,
     lock_pattern: Bytes,
+    settings: Settings,
     connection: watch::Receiver<Connection>,
     login: Option<Login>,
     /// Keeps the credentials fresh, as long as the endpoint is used.
@@ -98,6 +103,7 @@ impl<'a> Connector<'a> {
             member_key: Bytes::from(settings.member_key()),
             quarantine_key: Bytes::from(settings.quarantine_key()),
             lock_pattern: Bytes::from(format!("{}:lock:*", settings.namespace)),
+            settings: settings.clone(),
             connection: connection_rx,
             login,
             _refresh: refresh,
@@ -222,6 +228,10 @@ impl Endpoint for RedisEndpoint {
                 tracing::debug!(%error, "making a new connection");
             }
         });
+    }
+
+    fn listen(&self, client: ClientId) -> mpsc::Receiver<Wake> {
+        wakes::listen(&self.label, &self.client, self.settings.wake_channel(client))
     }
 
     fn records(&self, timeout_ms: u32) -> BoxFuture<'_, Result<Records, CallError>> {

@@ -5,16 +5,23 @@
 -- the hash is known has been looked at. Its head (settings of the set) is put before this text by `scripts/mod.rs`:
 --   LOCK, FENCE, SHADOW   key prefixes of locks, of fence stripes and of shadows
 --   SHADOWS          key: stands as long as any shadow may, so that looking for them costs nothing while there is none
+--   WAIT, TURN       key prefixes of lines (sorted sets: client by ticket) and of turns (the client that was woken; expires)
+--   WAITERS          key: stands as long as any line may, as SHADOWS does for shadows
+--   WAKE             prefix of the channels on which clients are woken: a name is said there
 --   MEMBER           key: settings and identity under which this server was admitted
 --   QUARANTINE       key: why this server gives no votes; expires
 --   SETTINGS         text: protocol version, longest TTL, number of endpoints, database
 --   TTL_MAX, QUARANTINE_MS
+--   TURN_MS, PLACE_MS, LINE_LEN_MAX, TICKET_SLACK_US, TICKET_AGE_US_MAX   bounds of waiting
 --
 -- Keys are made here from names, not passed: the server is never part of a cluster, every key begins with one prefix (an
 -- ACL rule can allow just that), and a batch would name each key twice.
 --
 -- Arguments: "run", the member text the caller was admitted with, then the operations end to end:
 --   a name owner proposal stripe ttl     acquire
+--   w name owner proposal stripe ttl     acquire, or take a place in line; the proposal is the ticket
+--   q name owner proposal stripe ttl ticket   the same with an older ticket
+--   l name owner                         leave the line
 --   e name owner token stripe ttl        extend
 --   h name owner token stripe ttl        heal
 --   r name owner token stripe            raise
@@ -32,10 +39,12 @@
 -- To admit and fresh: {server time in us, member text, ms of quarantine left}, or {-2, reason}.
 
 local GRANTED, RELEASED, HELD, MISSING, NOT_A_LOCK, SUPERSEDED, QUARANTINED, TTL_TOO_LONG, REFUSED = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local WAITING = 10
 local PROPOSAL_SLACK_US = 4000000 -- how far a proposal may be from this server's clock
 local TOKEN_END = 9007199254740992 -- 2^53: Lua counts exactly below it
 
-local call, sub, find, format, max, min = redis.call, string.sub, string.find, string.format, math.max, math.min
+local call, pcall_redis, sub, find, format = redis.call, redis.pcall, string.sub, string.find, string.format
+local max, min = math.max, math.min
 
 -- Numbers that only pass through stay the texts they came as: reading and writing 16 digits costs as much as a command.
 local function digits(token)
@@ -135,9 +144,9 @@ if not find(replication, 'master_replid:' .. sub(member, -85, -46), 1, true) the
   return {-1, 'its data set was replaced'}
 end
 
-local quarantine_ms, shadows = 0, false
-if call('EXISTS', QUARANTINE, SHADOWS) > 0 then
-  quarantine_ms, shadows = quarantine_left(), call('EXISTS', SHADOWS) == 1
+local quarantine_ms, shadows, waiters = 0, false, false
+if call('EXISTS', QUARANTINE, SHADOWS, WAITERS) > 0 then
+  quarantine_ms, shadows, waiters = quarantine_left(), call('EXISTS', SHADOWS) == 1, call('EXISTS', WAITERS) == 1
 end
 local time_us = now_us()
 
@@ -150,7 +159,7 @@ end
 -- What stands under a lock's key: nil where nothing does, else whether it is the owner's, what it holds if it is, and if it
 -- is not, the code and value to answer.
 local function standing(lock, owner)
-  local held = redis.pcall('GET', lock)
+  local held = pcall_redis('GET', lock)
   if held == false then return nil end
   if type(held) == 'table' then return false, nil, NOT_A_LOCK, 0 end -- wrong type
   if sub(held, 1, 33) == owner .. ':' then return true, held end
@@ -190,25 +199,117 @@ end
 
 local operations = {}
 
-function operations.a(at)
-  local owner, proposal, fence, ttl = ARGV[at + 2], ARGV[at + 3], FENCE .. ARGV[at + 4], ARGV[at + 5]
+-- Waiting. A line is a hint, never a vote: what goes wrong with it counts as nobody waiting, and fails no other operation.
+
+-- In whose name an owner waits: the first half of it.
+local function client_of(owner)
+  return sub(owner, 1, 16)
+end
+
+-- Puts a client in line, or moves it there. Gives how many are before it; nil if the line is full or cannot be written.
+local function take_place(name, client, ticket)
+  local line = WAIT .. name
+  local marked = pcall_redis('SET', WAITERS, '1', 'PX', PLACE_MS) -- first: a line that nobody looks for would be no line
+  local added = marked.ok and pcall_redis('ZADD', line, digits(ticket), client)
+  if type(added) ~= 'number' then return nil end
+  waiters = true
+  call('PEXPIRE', line, PLACE_MS)
+  if added == 1 and call('ZCARD', line) > LINE_LEN_MAX then call('ZREMRANGEBYRANK', line, -1, -1) end
+  return call('ZRANK', line, client) or nil
+end
+
+-- Wakes whoever is first in line and keeps the lock for it a while. Not if that is the asker itself, or it has waited
+-- longer. Gives whether somebody was woken. Who is not connected to hear it is passed over.
+local function give_turn(name, asker, ticket)
+  local line = WAIT .. name
+  for _ = 1, LINE_LEN_MAX do
+    local first = pcall_redis('ZRANGE', line, 0, 0, 'WITHSCORES')
+    local client = first[1]
+    if not client or client ~= asker and ticket and ticket <= tonumber(first[2]) then return false end
+    call('ZREM', line, client)
+    if client == asker then return false end
+    local heard = pcall_redis('PUBLISH', WAKE .. client, name)
+    if type(heard) == 'number' and heard > 0 then
+      call('SET', TURN .. name, client, 'PX', TURN_MS)
+      return true
+    end
+  end
+  return false
+end
+
+-- Whether it is this client's turn. If so, it is over now.
+local function end_turn(name, client)
+  return pcall_redis('GET', TURN .. name) == client and call('DEL', TURN .. name) == 1
+end
+
+-- For how long the free lock of a name is kept for somebody who has waited longer than the asker; nil if it is not.
+local function kept_ms(name, asker, ticket)
+  if call('EXISTS', WAIT .. name, TURN .. name) == 0 then return nil end
+  if call('EXISTS', LOCK .. name) == 1 then return nil end -- not free: that is found out below
+  if end_turn(name, asker) then return nil end
+  local left = call('PTTL', TURN .. name)
+  if left > 0 then return left end
+  return give_turn(name, asker, ticket) and TURN_MS or nil
+end
+
+-- A client's place in line. Its ticket tells how long it has waited; where its clock is off, it is moved, so that a wrong clock
+-- is not first for ever.
+local function place_of(proposed, ticket)
+  local clamped = min(max(proposed, time_us - TICKET_SLACK_US), time_us + TICKET_SLACK_US)
+  local place = (tonumber(ticket) or proposed) - proposed + clamped
+  return min(max(place, time_us - TICKET_AGE_US_MAX), time_us + TICKET_SLACK_US)
+end
+
+-- What to answer where the lock is not to be had, and whoever asked may want a place in line.
+local function held(left, in_line, name, owner, proposed, ticket)
+  local ahead = in_line and take_place(name, client_of(owner), place_of(proposed, ticket))
+  if not ahead then return HELD, left end
+  return WAITING, ahead * 4294967296 + min(left, 4294967295)
+end
+
+local function acquire(at, in_line, ticket)
+  local name, owner, proposal, fence, ttl = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], FENCE .. ARGV[at + 4], ARGV[at + 5]
   if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
-  local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
-  if own_shadow == false then return HELD, shadow_left end
   local proposed = tonumber(proposal)
+  local own_shadow, shadow_left = shadow_of(name, owner)
+  if own_shadow == false then return held(shadow_left, in_line, name, owner, proposed, ticket) end
+  local kept = waiters and kept_ms(name, client_of(owner), place_of(proposed, ticket))
+  if kept then return held(kept, in_line, name, owner, proposed, ticket) end
   local clamped = min(max(proposed, time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
   local token = max(stripe_token(fence) + 1, clamped)
   if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
-  local text, lock = token == proposed and proposal or digits(token), LOCK .. ARGV[at + 1]
+  local text, lock = token == proposed and proposal or digits(token), LOCK .. name
   -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
   if call('SET', lock, owner .. ':' .. text, 'NX', 'PX', ttl) then
     call('SET', fence, text)
     return GRANTED, token
   end
-  local own, held, code, value = standing(lock, owner)
-  if own then return GRANTED, token_of(lock, held) end
+  local own, found, code, value = standing(lock, owner)
+  if own then return GRANTED, token_of(lock, found) end
+  if code == HELD then return held(value, in_line, name, owner, proposed, ticket) end
   return code, value
+end
+
+function operations.a(at)
+  return acquire(at, false)
+end
+
+function operations.w(at)
+  return acquire(at, true)
+end
+
+function operations.q(at)
+  return acquire(at, true, ARGV[at + 6])
+end
+
+function operations.l(at)
+  local name, client = ARGV[at + 1], client_of(ARGV[at + 2])
+  local left = pcall_redis('ZREM', WAIT .. name, client) == 1
+  local turn = end_turn(name, client)
+  if turn and call('EXISTS', LOCK .. name) == 0 then give_turn(name) end
+  if turn or left then return RELEASED, 0 end
+  return MISSING, 0
 end
 
 local function extend(lock, owner, token, fence, ttl)
@@ -286,12 +387,17 @@ function operations.x(at)
   local lock = LOCK .. name
   local own, _, code, value = standing(lock, owner)
   if own then call('DEL', lock) end
+  if waiters and own ~= false then
+    -- Who has the turn is done with the lock as well. An undo that freed nothing wakes nobody.
+    local turn = end_turn(name, client_of(owner))
+    if own or own_shadow or turn then give_turn(name) end
+  end
   if own or own_shadow then return RELEASED, 0 end
   if own == nil then return MISSING, 0 end
   return code, value
 end
 
-local LENGTH = {a = 6, e = 6, h = 6, r = 5, s = 4, v = 3, x = 3}
+local LENGTH = {a = 6, w = 6, q = 7, l = 3, e = 6, h = 6, r = 5, s = 4, v = 3, x = 3}
 local reply, at, filled = {time_us}, 3, 1
 while ARGV[at] do
   local name = ARGV[at]

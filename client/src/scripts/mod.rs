@@ -1,8 +1,9 @@
 //! The text that endpoints run, made for one set. Public for benches, with no promise of stability.
 
-use crate::protocol::LeaseName;
 use crate::protocol::validity::QUARANTINE_MS;
+use crate::protocol::waiting::{LINE_LEN_MAX, PLACE_MS, TICKET_AGE_US_MAX, TICKET_SLACK_US, TURN_MS};
 use crate::protocol::wire::PROTOCOL_VERSION;
+use crate::protocol::{ClientId, LeaseName};
 
 /// The body; its comment gives keys, arguments, replies and why it is one script.
 const BODY: &str = include_str!("lease.lua");
@@ -52,6 +53,24 @@ impl Settings {
         format!("{}:shadows", self.namespace)
     }
 
+    /// The key of the line before a lock.
+    #[must_use]
+    pub fn wait_key(&self, name: &LeaseName) -> String {
+        format!("{}:wait:{name}", self.namespace)
+    }
+
+    /// The key that says whose turn it is to take a lock.
+    #[must_use]
+    pub fn turn_key(&self, name: &LeaseName) -> String {
+        format!("{}:turn:{name}", self.namespace)
+    }
+
+    /// The key that stands as long as any line may.
+    #[must_use]
+    pub fn waiters_key(&self) -> String {
+        format!("{}:waiters", self.namespace)
+    }
+
     /// The key of the record of admission.
     #[must_use]
     pub fn member_key(&self) -> String {
@@ -64,6 +83,12 @@ impl Settings {
         format!("{}:quarantine", self.namespace)
     }
 
+    /// The channel on which a client is woken.
+    #[must_use]
+    pub fn wake_channel(&self, client: ClientId) -> String {
+        format!("{}:wake:{client}", self.namespace)
+    }
+
     /// The whole script.
     #[must_use]
     pub fn script(&self) -> String {
@@ -71,9 +96,12 @@ impl Settings {
         let settings = self.text();
         format!(
             "local LOCK, FENCE, SHADOW = '{namespace}:lock:', '{namespace}:fence:', '{namespace}:shadow:'\n\
-             local SHADOWS = '{namespace}:shadows'\n\
+             local WAIT, TURN, WAKE = '{namespace}:wait:', '{namespace}:turn:', '{namespace}:wake:'\n\
+             local SHADOWS, WAITERS = '{namespace}:shadows', '{namespace}:waiters'\n\
              local MEMBER, QUARANTINE = '{namespace}:member', '{namespace}:quarantine'\n\
              local SETTINGS, TTL_MAX, QUARANTINE_MS = '{settings}', {ttl_ms_max}, {QUARANTINE_MS}\n\
+             local TURN_MS, PLACE_MS, LINE_LEN_MAX = {TURN_MS}, {PLACE_MS}, {LINE_LEN_MAX}\n\
+             local TICKET_SLACK_US, TICKET_AGE_US_MAX = {TICKET_SLACK_US}, {TICKET_AGE_US_MAX}\n\
              {BODY}"
         )
     }

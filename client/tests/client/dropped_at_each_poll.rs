@@ -63,13 +63,14 @@ async fn at_each_poll<T>(make: impl AsyncFn(Drop) -> Option<T>) {
     panic!("not done after {POLLS_MAX} polls");
 }
 
-/// Of all that the client wrote only what belongs to the endpoint is left, long before any TTL is over.
+/// Of all that the client wrote only what belongs to the endpoint is left, long before any TTL is over: of waiting, the mark
+/// that makes others look for lines.
 async fn nothing_is_left(trio: &Trio) {
     let left = || -> Vec<String> {
         let keys = |server: &leasehold_trio::Server| server.command(&["KEYS", "lh:*"]).unwrap().to_string();
         let text: String = trio.servers().iter().map(keys).collect::<Vec<_>>().join(", ");
         let words = text.split(['[', ']', ',', ' ']).filter(|word| !word.is_empty());
-        let own = |key: &&str| !key.starts_with("lh:fence:") && *key != "lh:member";
+        let own = |key: &&str| !key.starts_with("lh:fence:") && !["lh:member", "lh:waiters"].contains(key);
         words.filter(own).map(str::to_owned).collect()
     };
     common::eventually(&format!("nothing is left: {:?}", left()), || left().is_empty()).await;

@@ -18,4 +18,5 @@ mod support;
 mod tally;
 mod validation;
 mod validity;
+mod waiting;
 mod wire;

@@ -43,6 +43,7 @@ fn script_fields(reply: &Reply) -> [Owned; 2] {
         Reply::Granted { fence } => [Owned::Int(1), number(fence.get())],
         Reply::Released => [Owned::Int(2), Owned::Int(0)],
         Reply::Held { left_ms } => [Owned::Int(3), number(*left_ms)],
+        Reply::Waiting { left_ms, ahead } => [Owned::Int(10), number(u64::from(*ahead) << 32 | left_ms)],
         Reply::Missing => [Owned::Int(4), Owned::Int(0)],
         Reply::NotALock => [Owned::Int(5), Owned::Int(0)],
         Reply::Superseded => [Owned::Int(6), Owned::Int(0)],
@@ -62,6 +63,8 @@ fn replies() -> impl Strategy<Value = Reply> {
         positive().prop_map(|token| Reply::Granted { fence: Fence::new(token) }),
         Just(Reply::Released),
         positive().prop_map(|left_ms| Reply::Held { left_ms }),
+        (any::<u32>(), 0..=u32::MAX >> 1)
+            .prop_map(|(left_ms, ahead)| Reply::Waiting { left_ms: left_ms.into(), ahead }),
         Just(Reply::Missing),
         Just(Reply::NotALock),
         Just(Reply::Superseded),
@@ -84,6 +87,10 @@ fn operations() -> impl Strategy<Value = Operation> {
     let fence = any::<u64>().prop_map(Fence::new);
     let action = prop_oneof![
         (any::<u32>(), any::<u64>()).prop_map(|(ttl_ms, proposal)| Action::Acquire { ttl_ms, proposal }),
+        (any::<u32>(), any::<u64>(), 0u64..2).prop_map(|(ttl_ms, proposal, waited)| {
+            Action::AcquireOrWait { ttl_ms, proposal, ticket: proposal.saturating_sub(waited) }
+        }),
+        Just(Action::Leave),
         (any::<u32>(), fence.clone()).prop_map(|(ttl_ms, fence)| Action::Extend { ttl_ms, fence }),
         (any::<u32>(), fence.clone()).prop_map(|(ttl_ms, fence)| Action::Heal { ttl_ms, fence }),
         fence.prop_map(|fence| Action::Raise { fence }),
@@ -111,6 +118,15 @@ fn read(arguments: &[String]) -> Vec<Operation> {
             ("a", [proposal, found, ttl, ..]) if *found == stripe => {
                 (Action::Acquire { ttl_ms: ttl_ms(ttl), proposal: number(proposal) }, 6)
             }
+            ("w", [proposal, found, ttl, ..]) if *found == stripe => {
+                let proposal = number(proposal);
+                (Action::AcquireOrWait { ttl_ms: ttl_ms(ttl), proposal, ticket: proposal }, 6)
+            }
+            ("q", [proposal, found, ttl, ticket, ..]) if *found == stripe => {
+                let (proposal, ticket) = (number(proposal), number(ticket));
+                (Action::AcquireOrWait { ttl_ms: ttl_ms(ttl), proposal, ticket }, 7)
+            }
+            ("l", _) => (Action::Leave, 3),
             ("e", [token, found, ttl, ..]) if *found == stripe => {
                 (Action::Extend { ttl_ms: ttl_ms(ttl), fence: Fence::new(number(token)) }, 6)
             }
@@ -190,7 +206,7 @@ proptest! {
 
 #[test]
 fn a_negative_number_is_no_token_and_no_time() {
-    for code in [1, 3, 7, 8] {
+    for code in [1, 3, 7, 8, 10] {
         assert_eq!(
             batch(&[Owned::Int(5), Owned::Int(code), Owned::Int(-1)], 1),
             Err(WireError),
@@ -202,14 +218,14 @@ fn a_negative_number_is_no_token_and_no_time() {
 
 #[test]
 fn an_unknown_code_or_a_value_of_another_kind_is_no_reply() {
-    for code in [0, 10, -1, i64::MAX, i64::MIN] {
+    for code in [0, 11, -1, i64::MAX, i64::MIN] {
         assert_eq!(
             batch(&[Owned::Int(5), Owned::Int(code), Owned::Int(0)], 1),
             Err(WireError),
             "code {code}"
         );
     }
-    for code in [1, 3, 7, 8] {
+    for code in [1, 3, 7, 8, 10] {
         assert_eq!(batch(&[Owned::Int(5), Owned::Int(code), Owned::text("1")], 1), Err(WireError));
     }
     assert_eq!(batch(&[Owned::Int(5), Owned::Int(9), Owned::Int(1)], 1), Err(WireError));
