@@ -144,15 +144,15 @@ fn judge(
     let held_us: f64 = grants.iter().map(|grant| us(grant.released.duration_since(grant.granted))).sum();
     let waits = sorted(grants.iter().map(|grant| us(grant.granted.duration_since(grant.called))));
     let gaps = grants.windows(2).map(|pair| us(pair[1].granted.saturating_duration_since(pair[0].released)));
-    let hand_over_p50_us = quantile(&sorted(gaps), 0.5);
-    let wait_p99_us = quantile(&waits, 0.99);
+    let hand_over_p50_us = percentile(&sorted(gaps), 50);
+    let wait_p99_us = percentile(&waits, 99);
     let turn_us = (nodes - 1) as f64 * (held_us / count + hand_over_p50_us);
     let per_node = (0..nodes).map(|node| grants.iter().filter(|grant| grant.node == node).count() as f64);
     let squares: f64 = per_node.map(|grants| grants * grants).sum();
     Ok(ContestSample {
         grants_per_s: count / elapsed_s,
         held_share: held_us / 1e6 / elapsed_s,
-        wait_p50_us: quantile(&waits, 0.5),
+        wait_p50_us: percentile(&waits, 50),
         wait_p99_us,
         wait_p99_turns: wait_p99_us / turn_us,
         jain: count * count / (nodes as f64 * squares),
@@ -170,9 +170,9 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-fn quantile(sorted: &[f64], quantile: f64) -> f64 {
-    let place = (sorted.len().saturating_sub(1)) as f64 * quantile;
-    sorted.get(place.round() as usize).copied().unwrap_or(f64::NAN)
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let place = sorted.len().saturating_sub(1) * percent / 100;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

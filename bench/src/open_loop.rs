@@ -64,8 +64,7 @@ pub async fn run<C: Contender>(
         found,
     };
     // A thread of its own: the runtime's timers are a millisecond coarse.
-    let count = rate * duration.as_secs_f64();
-    let pacer = std::thread::spawn(move || pacer.pace(rate, count as u64));
+    let pacer = std::thread::spawn(move || pacer.pace(rate, duration));
     let mut latency_ns: Histogram<u64> = Histogram::new_with_bounds(1_000, 60_000_000_000, 2)?;
     let mut failed = 0;
     while let Some(granted_ns) = finds.recv().await {
@@ -106,9 +105,9 @@ pub async fn capacity<C: Contender>(
         let sample = run(nodes, label, rate, duration, trio).await?;
         eprintln!("  {label} at {rate:.0}/s: p99 {:.1} ms, {} failed", sample.p99_us / 1e3, sample.failed);
         if sample.keeps(p99_max) {
-            kept = rate
+            kept = rate;
         } else {
-            broken = rate
+            broken = rate;
         }
         rate = if broken.is_finite() { f64::midpoint(kept, broken) } else { rate * 2.0 };
     }
@@ -125,10 +124,14 @@ struct Pacer<C> {
 }
 
 impl<C: Contender> Pacer<C> {
-    fn pace(self, rate: f64, count: u64) {
+    fn pace(self, rate: f64, duration: Duration) {
         let start = Instant::now();
-        for (number, node) in (0..count).zip(self.nodes.iter().cycle()) {
-            let due = start + Duration::from_secs_f64(number as f64 / rate);
+        for (number, node) in (0_u64..).zip(self.nodes.iter().cycle()) {
+            let after = Duration::from_secs_f64(number as f64 / rate);
+            if after >= duration {
+                break;
+            }
+            let due = start + after;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             if self.under_way.load(Ordering::Relaxed) >= UNDER_WAY_MAX {
                 // The receiver waits for all senders: it is there.

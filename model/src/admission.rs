@@ -203,14 +203,14 @@ impl Admission {
     /// From here a newcomer comes to its vote, if everything calms down.
     fn progress(&self, state: &State) -> bool {
         let mut calm = *state;
-        for client in (0..CLIENTS).rev() {
-            // Whatever is under way is executed; in the end the first client asks once more.
-            while client == 0 || calm.clients[client].admit == Admit::Half {
+        for client in 0..CLIENTS {
+            if calm.clients[client].admit == Admit::Half {
                 self.admit(&mut calm, client);
-                if calm.clients[client].admit != Admit::Half {
-                    break;
-                }
             }
+        }
+        calm.clients[0].admit = Admit::Sent;
+        while !matches!(calm.clients[0].admit, Admit::Answered(_)) {
+            self.admit(&mut calm, 0);
         }
         (0..self.quarantine.max(self.ttl)).for_each(|_| Self::tick(&mut calm));
         let identity = calm.identity;

@@ -64,6 +64,9 @@ impl State {
             column.wires[client].voter = false;
         }
         self.forget_tokens();
+        if self.clients.iter().all(|client| client.phase != Phase::Held) {
+            self.last = None;
+        }
     }
 
     /// An answer to an attempt has arrived, and is counted.
@@ -146,6 +149,7 @@ impl State {
         winner.phase = Phase::Held;
         winner.left = if late { rules.validity(round.ttl) } else { round.left };
         winner.rounds = [None; ROUNDS];
+        self.last = Some(owner.client);
         if rules.tokens != Tokens::Off {
             let bit = 1 << token;
             self.out_of_order |= token <= floor || self.handed_out & bit != 0;

@@ -8,6 +8,8 @@ use crate::world::World;
 
 /// Names of the properties, as verdicts give them.
 pub const EXCLUSION: &str = "no two contract beliefs overlap";
+/// A belief that has ended does not resume after somebody else was granted the lease.
+pub const LATCHED: &str = "a holder by contract is the one granted last";
 /// Tokens are handed out once and in order.
 pub const ORDER: &str = "tokens are unique and follow real time";
 /// A sleeper that acts beside a holder has the smaller token.
@@ -20,6 +22,7 @@ pub const PROGRESS: &str = "the lock can be granted again";
 pub fn always() -> Vec<Property<World>> {
     vec![
         Property::always(EXCLUSION, exclusion),
+        Property::always(LATCHED, latched),
         Property::always(ORDER, |_, state: &State| !state.out_of_order),
         Property::always(FENCE, fence),
         Property::always(PROGRESS, progress),
@@ -29,6 +32,12 @@ pub fn always() -> Vec<Property<World>> {
 fn exclusion(world: &World, state: &State) -> bool {
     // Where no clock can be trusted, beliefs mean nothing.
     !world.rules.timed() || state.clients.iter().filter(|client| client.believes()).count() <= 1
+}
+
+fn latched(world: &World, state: &State) -> bool {
+    let granted_last = |place| state.last.is_some_and(|last| usize::from(last) == place);
+    let mut clients = state.clients.iter().enumerate();
+    !world.rules.timed() || clients.all(|(place, client)| !client.believes() || granted_last(place))
 }
 
 /// Among those that act, the one whose belief is younger has the larger token: the resource tells them apart.

@@ -192,6 +192,8 @@ pub struct State {
     pub handed_out: u64,
     /// Whether a token was handed out twice, or against the order of time.
     pub out_of_order: bool,
+    /// Who was granted the lease last, while anybody holds it or believes so.
+    pub last: Option<u8>,
     /// Ticks since the beginning, where clocks count.
     pub now: u8,
     /// Faults so far: losses of data, restarts without loss, clocks apart, requests twice.
@@ -289,7 +291,7 @@ impl Hash for State {
         });
         columns.sort_unstable();
         let mut rest = Bytes::default();
-        (self.clients, self.handed_out, self.out_of_order, self.now, self.faults).hash(&mut rest);
+        (self.clients, self.handed_out, self.out_of_order, self.last, self.now, self.faults).hash(&mut rest);
         (columns, rest.finish()).hash(hasher);
     }
 }

@@ -16,18 +16,13 @@ fn in_every_state_of_the_small_slices_what_must_hold_holds() {
 #[test]
 fn every_control_of_a_small_slice_is_found() {
     let slices = slices();
-    for trial in trials().iter().filter(|trial| trial.quick) {
+    for trial in trials() {
         let slice = slices.iter().find(|slice| slice.name == trial.slice).expect("its slice is there");
+        if !slice.quick {
+            continue;
+        }
         let failed = slice.explore(Some(trial.control), THREADS).failed;
         let found = failed.iter().any(|(property, _)| *property == trial.property);
         assert!(found, "{:?} in {}: {failed:#?}", trial.control, trial.slice);
-    }
-}
-
-#[test]
-fn every_control_names_a_slice() {
-    let slices = slices();
-    for trial in trials() {
-        assert!(slices.iter().any(|slice| slice.name == trial.slice), "{trial:?}");
     }
 }
