@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench doc fmt lint
+.PHONY: help demo test prove bench doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -18,8 +18,11 @@ demo: ## Race the quorum lock against a naive one, on three real servers, in two
 test: ## Run everything that must hold: format, lints, tests on real servers, examples, documentation
 	@$(WITH_SERVER) && exec scripts/test
 
-bench: ## Measure, side by side with the peers (results in target/criterion)
-	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench
+prove: ## Explore the protocol's model in full: every order of every step, and every control (eight minutes)
+	@exec scripts/prove
+
+bench: ## Measure, side by side with the peers, and write a table of each into results/ (a quarter of an hour)
+	@$(WITH_SERVER) && exec scripts/bench
 
 doc: ## Build the documentation, with warnings as errors
 	@RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace

@@ -4,19 +4,16 @@
 //! $ cargo bench -p leasehold-bench --bench cycles -- --seconds 10 --repeats 9
 //! ```
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use jiff::Timestamp;
-use leasehold::{Client, admin};
-use leasehold_bench::contender::{Failure, Quorum, Raw, Rslock};
-use leasehold_bench::machine::Machine;
+use leasehold_bench::arena::{self, Arena};
+use leasehold_bench::contender::{Failure, Fred, Quorum, Raw, RedisRs, Rslock};
+use leasehold_bench::peer::Peer;
 use leasehold_bench::report::{Report, Scenario, Series};
 use leasehold_bench::sample::{Load, Sample, sample};
-use leasehold_trio::{ServerOptions, ServerProgram, Trio};
 
 /// Measures acquire and release of free locks over three real servers.
 #[derive(Debug, Parser)]
@@ -31,8 +28,14 @@ struct Options {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 40, 400], value_name = "COUNTS")]
     tasks: Vec<u32>,
     /// Who takes part. Ratios are the first one's to the others.
-    #[arg(long, value_delimiter = ',', default_values_t = [Lock::Leasehold, Lock::Rslock, Lock::Raw], value_name = "LOCKS")]
+    #[arg(long, value_delimiter = ',', default_values_t = Lock::ALL, value_name = "LOCKS")]
     locks: Vec<Lock>,
+    /// Where `bench/peers/install` put peers of other languages. Default: `target/peers`.
+    #[arg(long, value_name = "FOLDER")]
+    peers: Option<PathBuf>,
+    /// The most tasks that peers of other languages are asked for: they have one thread.
+    #[arg(long, default_value_t = 40, value_name = "COUNT")]
+    peer_tasks: u32,
     /// Worker threads of the runtime. Default: as many as cores.
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
@@ -48,7 +51,12 @@ struct Options {
 enum Lock {
     Leasehold,
     Rslock,
-    Raw,
+    RawFred,
+    RawRedisRs,
+}
+
+impl Lock {
+    const ALL: [Self; 4] = [Self::Leasehold, Self::Rslock, Self::RawFred, Self::RawRedisRs];
 }
 
 impl std::fmt::Display for Lock {
@@ -56,7 +64,8 @@ impl std::fmt::Display for Lock {
         f.write_str(match self {
             Self::Leasehold => "leasehold",
             Self::Rslock => "rslock",
-            Self::Raw => "raw",
+            Self::RawFred => "raw-fred",
+            Self::RawRedisRs => "raw-redis-rs",
         })
     }
 }
@@ -67,33 +76,34 @@ fn main() -> Result<(), Failure> {
     let threads = options.threads.unwrap_or(cores);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let report = runtime.block_on(measure(&options, threads))?;
-    println!("{report}");
-    let folder = options.out.unwrap_or_else(|| default_folder(&report.started));
-    write(&report, &folder)?;
-    println!("written to {}", folder.display());
-    Ok(())
+    let folder = arena::folder(options.out.as_deref(), &report.started);
+    arena::write(&folder, "cycles", &report.to_string(), &report)
 }
 
 async fn measure(options: &Options, threads: usize) -> Result<Report, Failure> {
-    let program = ServerProgram::find()?;
-    let machine = Machine::look(&program);
-    let started = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let trio = Trio::start_with(ServerOptions { program: Some(program), ..ServerOptions::default() })?;
-    let arena = Arena::open(trio).await?;
+    let arena = Arena::open().await?;
+    let locks = Locks::connect(&arena).await?;
+    let installed = options.peers.clone().unwrap_or_else(installed_peers);
+    let mut peers = Peer::start_all(&installed, &arena.urls())?;
     let duration = Duration::try_from_secs_f64(options.seconds)?;
     let mut scenarios = Vec::new();
     for &tasks in &options.tasks {
         let load = Load { tasks, duration };
-        let mut contenders: Vec<Series> = options
-            .locks
-            .iter()
-            .map(|lock| Series { label: lock.to_string(), samples: Vec::new() })
-            .collect();
+        let asked = if tasks <= options.peer_tasks { &mut peers[..] } else { &mut [] };
+        let labels = options.locks.iter().map(Lock::to_string).chain(asked.iter().map(Peer::to_string));
+        let mut contenders: Vec<Series> = labels.map(|label| Series { label, samples: Vec::new() }).collect();
         for repeat in 0..=options.repeats {
-            for (lock, series) in options.locks.iter().zip(&mut contenders) {
-                let sample = arena.sample(*lock, load).await?;
+            let mut samples = Vec::new();
+            for lock in &options.locks {
+                samples.push(locks.sample(*lock, load, &arena).await?);
+            }
+            for peer in asked.iter_mut() {
+                samples.push(peer.sample(load, &arena.trio)?);
+            }
+            for (series, sample) in contenders.iter_mut().zip(samples) {
+                let Series { label, .. } = series;
                 eprintln!(
-                    "{tasks} tasks, {lock}, {repeat}/{}: {:.0} cycles/s",
+                    "{tasks} tasks, {label}, {repeat}/{}: {:.0} cycles/s",
                     options.repeats, sample.cycles_per_s
                 );
                 // The first time round opens connections and warms caches.
@@ -104,51 +114,44 @@ async fn measure(options: &Options, threads: usize) -> Result<Report, Failure> {
         }
         scenarios.push(Scenario { tasks, contenders });
     }
-    Ok(Report { schema: 1, started, machine, threads, sample_s: options.seconds, scenarios })
+    let Arena { machine, started, .. } = arena;
+    let peers = peers.iter().map(Peer::note).collect();
+    Ok(Report { schema: 1, started, machine, threads, sample_s: options.seconds, peers, scenarios })
 }
 
-/// Three servers, and every contender connected to them.
-struct Arena {
+/// Every contender of this process, connected.
+struct Locks {
     quorum: Arc<Quorum>,
     rslock: Arc<Rslock>,
-    raw: Arc<Raw>,
-    trio: Trio,
+    raw_fred: Arc<Raw<Fred>>,
+    raw_redis_rs: Arc<Raw<RedisRs>>,
 }
 
-impl Arena {
-    async fn open(trio: Trio) -> Result<Self, Failure> {
-        let urls = trio.urls();
-        admin::fresh(Client::builder().endpoints(urls.clone())).await?;
+impl Locks {
+    async fn connect(arena: &Arena) -> Result<Self, Failure> {
+        let urls = arena.urls();
         Ok(Self {
             quorum: Arc::new(Quorum::connect(&urls).await?),
             rslock: Arc::new(Rslock::new(&urls)?),
-            raw: Arc::new(Raw::connect(&urls).await?),
-            trio,
+            raw_fred: Arc::new(Raw::connect(&urls).await?),
+            raw_redis_rs: Arc::new(Raw::connect(&urls).await?),
         })
     }
 
-    async fn sample(&self, lock: Lock, load: Load) -> Result<Sample, Failure> {
-        let label = lock.to_string();
+    async fn sample(&self, lock: Lock, load: Load, arena: &Arena) -> Result<Sample, Failure> {
+        let (label, servers) = (lock.to_string(), arena.trio.servers());
         match lock {
-            Lock::Leasehold => sample(&self.quorum, &label, load, &self.trio).await,
-            Lock::Rslock => sample(&self.rslock, &label, load, &self.trio).await,
-            Lock::Raw => sample(&self.raw, &label, load, &self.trio).await,
+            Lock::Leasehold => sample(&self.quorum, &label, load, servers).await,
+            Lock::Rslock => sample(&self.rslock, &label, load, servers).await,
+            Lock::RawFred => sample(&self.raw_fred, &label, load, servers).await,
+            Lock::RawRedisRs => sample(&self.raw_redis_rs, &label, load, servers).await,
         }
     }
 }
 
-/// Cargo starts a bench in its package's folder and says which that is.
-fn default_folder(started: &str) -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let workspace = package.and_then(|package| package.parent().map(Path::to_owned)).unwrap_or_default();
-    workspace.join("results").join(format!("bench-{started}"))
-}
-
-fn write(report: &Report, folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(folder.join("table.txt"), report.to_string()))
-        .and_then(|()| fs::write(folder.join("cycles.json"), serde_json::to_vec_pretty(report)?))
-        .map_err(|error| {
-            format!("cannot write {}: {error}; name a folder with --out", folder.display()).into()
-        })
+/// Where `bench/peers/install` puts them.
+fn installed_peers() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new(""));
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    target.join("peers")
 }

@@ -1,15 +1,25 @@
-//! Whole cycles of acquire and release, measured side by side in one process over the same three servers.
+//! leasehold and its peers, measured side by side over the same three servers.
 //!
 //! # Layout
 //!
-//! * [`contender`]: what is measured: leasehold, the peer `rslock`, and the raw limit.
-//! * [`sample`]: one measurement of one contender under one load.
-//! * [`report`]: many samples as a table and as JSON, with ratios taken pair by pair.
-//! * [`machine`]: where it was measured.
+//! * [`contender`]: what is measured: leasehold, the peer `rslock`, and the raw limit through two drivers.
+//! * [`peer`]: peers of other languages, each in a process of its own.
+//! * [`sample`]: one measurement of one contender under one load, closed loop.
+//! * [`open_loop`]: many nodes at one rate, each acquisition counted from when it was due.
+//! * [`contest`]: one hot name.
+//! * [`report`]: samples of free locks as a table and as JSON, with ratios taken pair by pair. [`table`]: any other table.
+//! * [`machine`]: where it was measured. [`arena`]: three servers, and where results are written.
 //!
-//! `benches/cycles.rs` puts them together; `benches/protocol.rs` measures the client's pure core and needs none of this.
+//! `benches/` puts them together, one file per question: `cycles` (free locks), `nodes` (many clients), `contention` (one
+//! hot name), `outage` (one endpoint hung), `memory`. `benches/protocol.rs` measures the client's pure core and needs none of
+//! this.
 
+pub mod arena;
 pub mod contender;
+pub mod contest;
 pub mod machine;
+pub mod open_loop;
+pub mod peer;
 pub mod report;
 pub mod sample;
+pub mod table;

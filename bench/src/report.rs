@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::machine::Machine;
+use crate::peer::PeerNote;
 use crate::sample::Sample;
 
 /// Everything that was measured.
@@ -21,6 +22,8 @@ pub struct Report {
     pub threads: usize,
     /// How long each sample lasted.
     pub sample_s: f64,
+    /// Peers of other languages that took part.
+    pub peers: Vec<PeerNote>,
     /// One per number of tasks.
     pub scenarios: Vec<Scenario>,
 }
@@ -139,7 +142,14 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "{}\n", self.numbers())?;
         writeln!(f, "ratios, repeat by repeat; median (min - max)\n")?;
-        writeln!(f, "{}", self.ratios())
+        writeln!(f, "{}", self.ratios())?;
+        for PeerNote { label, ping_us } in &self.peers {
+            writeln!(
+                f,
+                "\n{label}: a process of its own, one thread; a bare PING takes {ping_us:.0} us in its language"
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use leasehold_trio::Trio;
+use leasehold_trio::Server;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -33,7 +33,7 @@ pub struct Sample {
     pub acquire_us: Percentiles,
     /// Processor time of this process, kernel included.
     pub client_cpu_us_per_cycle: f64,
-    /// Processor time of the three servers together, as they tell it.
+    /// Processor time of the servers together, as they tell it.
     pub server_cpu_us_per_cycle: f64,
 }
 
@@ -53,13 +53,13 @@ pub struct Percentiles {
 /// # Errors
 /// When any acquire or release fails: the locks are free and the servers healthy, so the measurement would be of something
 /// else.
-pub async fn sample<C: Contender>(
+pub async fn sample<'a, C: Contender>(
     contender: &Arc<C>,
     label: &str,
     load: Load,
-    trio: &Trio,
+    servers: impl IntoIterator<Item = &'a Server> + Clone,
 ) -> Result<Sample, Failure> {
-    let (client_before, servers_before) = (process_cpu(), servers_cpu(trio)?);
+    let (client_before, servers_before) = (process_cpu(), servers_cpu(servers.clone())?);
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for task in 0..load.tasks {
@@ -72,7 +72,7 @@ pub async fn sample<C: Contender>(
     }
     let elapsed = start.elapsed();
     let client_cpu = process_cpu().saturating_sub(client_before);
-    let server_cpu = servers_cpu(trio)?.saturating_sub(servers_before);
+    let server_cpu = servers_cpu(servers)?.saturating_sub(servers_before);
     let cycles = acquire_ns.len();
     let per_cycle = |time: Duration| time.as_secs_f64() * 1e6 / cycles as f64;
     let us = |quantile| acquire_ns.value_at_quantile(quantile) as f64 / 1e3;
@@ -108,15 +108,21 @@ fn histogram() -> Result<Histogram<u64>, Failure> {
     Ok(Histogram::new_with_bounds(100, 10_000_000_000, 2)?)
 }
 
-fn process_cpu() -> Duration {
+/// Processor time that this process has used, kernel included.
+#[must_use]
+pub fn process_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-fn servers_cpu(trio: &Trio) -> Result<Duration, Failure> {
+/// Processor time that servers have used, as they tell it.
+///
+/// # Errors
+/// When a server does not answer.
+pub fn servers_cpu<'a>(servers: impl IntoIterator<Item = &'a Server>) -> Result<Duration, Failure> {
     let mut total = Duration::ZERO;
-    for server in trio.servers() {
+    for server in servers {
         let reply = server.command(&["INFO", "cpu"])?;
         let info = reply.text().ok_or("INFO cpu is not a text")?;
         for name in ["used_cpu_sys:", "used_cpu_user:"] {

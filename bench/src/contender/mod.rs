@@ -7,7 +7,7 @@ mod rslock;
 use std::time::Duration;
 
 pub use quorum::Quorum;
-pub use raw::Raw;
+pub use raw::{Driver, Fred, Raw, RedisRs};
 pub use rslock::Rslock;
 
 /// The same TTL for all.

@@ -1,16 +1,12 @@
-//! The limit: this project's script and arguments through three clients of the driver, and nothing around them. No batch,
+//! The limit: this project's script and arguments through three connections of a driver, and nothing around them. No batch,
 //! no queue, no task, no deadline, no token to settle, nothing undone.
 
-use std::time::{Duration, SystemTime};
+mod fred;
+mod redis_rs;
+
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use fred::clients::Client;
-use fred::interfaces::ClientLike as _;
-use fred::prelude::{
-    Builder, Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, ServerConfig, TcpConfig, Value,
-};
-use fred::types::config::UnresponsiveConfig;
-use fred::types::{ClusterHash, CustomCommand, RespVersion};
 use futures::StreamExt as _;
 use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
@@ -19,27 +15,46 @@ use leasehold::protocol::wire::{self, AdmitReply, Arguments, BatchReply, Field, 
 use leasehold::protocol::{Action, LeaseName, Operation, OwnerId, Reply};
 use leasehold::scripts::Settings;
 
+pub use self::fred::Fred;
+pub use self::redis_rs::RedisRs;
 use super::{Contender, Failure, TTL};
 
-/// As many commands as any number of tasks here may have under way on one connection.
-const COMMANDS_MAX: usize = 65_536;
 const MAJORITY: usize = 2;
 
-/// Three clients of the driver.
+/// A client library's connection to one server.
+pub trait Driver: Sized + Send + Sync + 'static {
+    /// What the server's answer is read into.
+    type Reply: Send;
+
+    /// Connects.
+    fn connect(url: &str) -> impl Future<Output = Result<Self, Failure>> + Send;
+
+    /// Sends one command and waits for its answer.
+    fn call(
+        &self,
+        command: &'static str,
+        arguments: Vec<Bytes>,
+    ) -> impl Future<Output = Result<Self::Reply, Failure>> + Send;
+
+    /// The answer's fields, if it is an array.
+    fn fields(reply: &Self::Reply) -> Option<Vec<Field<'_>>>;
+}
+
+/// Three connections.
 #[derive(Debug)]
-pub struct Raw {
-    servers: Vec<Server>,
+pub struct Raw<D> {
+    servers: Vec<Server<D>>,
 }
 
 #[derive(Debug)]
-struct Server {
-    client: Client,
+struct Server<D> {
+    driver: D,
     script_hash: Bytes,
     /// The record of admission that the script wants to hear with each call.
     member: Bytes,
 }
 
-impl Raw {
+impl<D: Driver> Raw<D> {
     /// Connects to servers that are members of a set.
     ///
     /// # Errors
@@ -75,7 +90,7 @@ impl Raw {
     }
 }
 
-impl Contender for Raw {
+impl<D: Driver> Contender for Raw<D> {
     type Held = (LeaseName, OwnerId);
 
     async fn acquire(&self, name: &str) -> Result<Self::Held, Failure> {
@@ -97,21 +112,21 @@ impl Contender for Raw {
     }
 }
 
-impl Server {
-    /// Connects with the settings of the library, and admits the server, which also makes it know the script.
+impl<D: Driver> Server<D> {
+    /// Connects, and admits the server, which also makes it know the script.
     async fn connect(url: &str) -> Result<Self, Failure> {
-        let client = builder(url)?.build()?;
-        client.init().await?;
+        let driver = D::connect(url).await?;
         let script =
             Settings { namespace: "lh".to_owned(), database: 0, endpoints: 3, ttl_ms_max: TTL_MS_MAX }
                 .script();
-        let script_hash = Bytes::from(fred::util::sha1_hash(&script));
-        let arguments = [script.as_str(), "0", "admit", "-"].map(Value::from).to_vec();
-        let reply = call(&client, "EVAL", arguments).await?;
-        match decode(&reply, |fields| wire::decode_admit(fields))? {
+        let script_hash = Bytes::from(::fred::util::sha1_hash(&script));
+        let arguments = [Bytes::from(script), b"0"[..].into(), b"admit"[..].into(), b"-"[..].into()];
+        let reply = driver.call("EVAL", arguments.to_vec()).await?;
+        let fields = D::fields(&reply).ok_or(WireError)?;
+        match wire::decode_admit(fields.into_iter())? {
             AdmitReply::Admitted { member, quarantined_ms: 0, .. } => {
                 let member = Bytes::copy_from_slice(member.as_bytes());
-                Ok(Self { client, script_hash, member })
+                Ok(Self { driver, script_hash, member })
             }
             other => Err(format!("{url} gives no votes: {other:?}").into()),
         }
@@ -119,63 +134,12 @@ impl Server {
 
     async fn run(&self, operation: &[Bytes]) -> Result<Reply, Failure> {
         let head = [self.script_hash.clone(), b"0"[..].into(), b"run"[..].into(), self.member.clone()];
-        let arguments = head.into_iter().chain(operation.iter().cloned()).map(Value::Bytes).collect();
-        let reply = call(&self.client, "EVALSHA", arguments).await?;
-        match decode(&reply, |fields| wire::decode_batch(fields, 1))? {
+        let arguments = head.into_iter().chain(operation.iter().cloned()).collect();
+        let reply = self.driver.call("EVALSHA", arguments).await?;
+        let fields = D::fields(&reply).ok_or(WireError)?;
+        match wire::decode_batch(fields.into_iter(), 1)? {
             BatchReply::Done { mut replies, .. } => replies.pop().ok_or_else(|| WireError.into()),
             BatchReply::NotAdmitted(reason) => Err(reason.as_ref().into()),
         }
     }
-}
-
-async fn call(client: &Client, command: &'static str, arguments: Vec<Value>) -> Result<Value, Failure> {
-    let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
-    Ok(client.custom(command, arguments).await?)
-}
-
-fn decode<T>(
-    reply: &Value,
-    decode: impl FnOnce(&mut dyn Iterator<Item = Field<'_>>) -> Result<T, WireError>,
-) -> Result<T, WireError> {
-    let Value::Array(values) = reply else {
-        return Err(WireError);
-    };
-    decode(&mut values.iter().map(|value| match value {
-        Value::Integer(number) => Field::Int(*number),
-        Value::String(text) => Field::Text(text.as_bytes()),
-        Value::Bytes(bytes) => Field::Text(bytes),
-        _ => Field::Other,
-    }))
-}
-
-/// The driver as the library sets it, but for the length of its queue: here every task queues there.
-fn builder(url: &str) -> Result<Builder, Failure> {
-    let connect = Duration::from_secs(2);
-    let ServerConfig::Centralized { server } = Config::from_url(url)?.server else {
-        return Err(format!("{url} names more than one server").into());
-    };
-    let mut builder = Builder::from_config(Config {
-        server: ServerConfig::Centralized { server },
-        version: RespVersion::RESP2,
-        ..Config::default()
-    });
-    builder
-        .set_connection_config(ConnectionConfig {
-            connection_timeout: connect,
-            internal_command_timeout: connect,
-            max_command_attempts: 1,
-            max_redirections: 1,
-            max_command_buffer_len: COMMANDS_MAX,
-            reconnect_on_auth_error: true,
-            auto_client_setname: false,
-            unresponsive: UnresponsiveConfig { max_timeout: Some(connect * 2), interval: connect / 2 },
-            tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
-            ..ConnectionConfig::default()
-        })
-        .set_performance_config(PerformanceConfig {
-            default_command_timeout: Duration::from_millis(500),
-            ..PerformanceConfig::default()
-        })
-        .set_policy(ReconnectPolicy::new_constant(0, 100));
-    Ok(builder)
 }
