@@ -1,14 +1,16 @@
 //! The servers of a run: started for it, running already, or in memory.
 
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use leasehold::memory::MemoryEndpoints;
-use leasehold_trio::{StartError, Trio};
+use leasehold_trio::{Data as Kept, StartError, Trio};
 
 use crate::cli::ServerArgs;
-use crate::run::plan::LockKind;
+use crate::proxy::host_and_port;
+use crate::run::plan::{ENDPOINTS, LockKind};
 use crate::run::usage;
-
-/// How many endpoints there are where the user does not say.
-const ENDPOINTS: usize = 3;
+use crate::scenario::Data;
 
 /// Where the locks live.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub(crate) enum Stage {
     /// Nowhere: no lock needs no server.
     Empty,
     /// Servers that end with this program.
-    Spawned(Box<Trio>),
+    Spawned(Arc<Mutex<Trio>>),
     /// Servers of somebody else, by URL.
     Given(Vec<String>),
     /// In this program's memory.
@@ -38,7 +40,7 @@ impl Stage {
     /// Gets the servers that the command line asks for.
     pub(crate) fn set(lock: LockKind, servers: &ServerArgs) -> Result<Self, StageError> {
         if servers.memory {
-            let endpoints = MemoryEndpoints::new(ENDPOINTS);
+            let endpoints = MemoryEndpoints::new(ENDPOINTS as usize);
             return endpoints.map(Self::Memory).map_err(|error| StageError::Memory(error.to_string()));
         }
         if !servers.endpoints.is_empty() {
@@ -47,25 +49,78 @@ impl Stage {
         if lock == LockKind::None {
             return Ok(Self::Empty);
         }
-        Ok(Self::Spawned(Box::new(Trio::start()?)))
+        Ok(Self::Spawned(Arc::new(Mutex::new(Trio::start()?))))
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {
         match self {
             Self::Empty | Self::Memory(_) => Vec::new(),
-            Self::Spawned(trio) => trio.urls().into(),
+            Self::Spawned(trio) => locked(trio).urls().into(),
             Self::Given(urls) => urls.clone(),
         }
+    }
+
+    /// `host:port` of each server.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.urls().iter().map(|url| host_and_port(url, 6379)).collect()
     }
 
     pub(crate) fn memory(&self) -> Option<&MemoryEndpoints> {
         if let Self::Memory(endpoints) = self { Some(endpoints) } else { None }
     }
 
+    /// Stops a server where it stands.
+    pub(crate) fn pause(&self, endpoint: u32) -> io::Result<()> {
+        let trio = self.own()?;
+        let trio = locked(trio);
+        let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
+        server.pause().map_err(io::Error::other)
+    }
+
+    /// Lets it run on.
+    pub(crate) fn resume(&self, endpoint: u32) -> io::Result<()> {
+        let trio = self.own()?;
+        let trio = locked(trio);
+        let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
+        server.resume().map_err(io::Error::other)
+    }
+
+    /// Ends a server's process.
+    pub(crate) fn kill(&self, endpoint: u32) -> io::Result<()> {
+        if endpoint >= ENDPOINTS {
+            return Err(no_such_endpoint());
+        }
+        locked(self.own()?).server(endpoint as usize).kill().map_err(io::Error::other)
+    }
+
+    /// Starts it again, and returns when it answers.
+    pub(crate) async fn restart(&self, endpoint: u32, data: Data) -> io::Result<()> {
+        let trio = Arc::clone(self.own()?);
+        let data = match data {
+            Data::Keep => Kept::Keep,
+            Data::Discard => Kept::Discard,
+        };
+        // Starting takes tens of milliseconds, in which the referee must not stand still.
+        let starting =
+            tokio::task::spawn_blocking(move || locked(&trio).server(endpoint as usize).restart(data));
+        starting.await?.map_err(io::Error::other)
+    }
+
+    /// Deletes a server's data.
+    pub(crate) async fn flush(&self, endpoint: u32) -> io::Result<()> {
+        let trio = Arc::clone(self.own()?);
+        let flushing = tokio::task::spawn_blocking(move || {
+            let trio = locked(&trio);
+            let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
+            server.command(&["FLUSHALL"]).map(drop).map_err(io::Error::other)
+        });
+        flushing.await?
+    }
+
     /// Processor time that the servers of this program have used so far.
     pub(crate) fn cpu_s(&self) -> Option<f64> {
         let Self::Spawned(trio) = self else { return None };
-        trio.servers().iter().map(|server| usage::cpu_s(server.pid())).sum()
+        locked(trio).servers().iter().map(|server| usage::cpu_s(server.pid())).sum()
     }
 
     /// In a few words, for the head of a run.
@@ -73,6 +128,7 @@ impl Stage {
         match self {
             Self::Empty => "no servers".to_owned(),
             Self::Spawned(trio) => {
+                let trio = locked(trio);
                 let [first, ..] = trio.servers();
                 format!("three of {}, started for this run", first.program())
             }
@@ -83,4 +139,20 @@ impl Stage {
             Self::Memory(endpoints) => format!("{} endpoints in memory", endpoints.len()),
         }
     }
+
+    fn own(&self) -> io::Result<&Arc<Mutex<Trio>>> {
+        match self {
+            Self::Spawned(trio) => Ok(trio),
+            _ => Err(io::Error::other("the servers are not this program's own")),
+        }
+    }
+}
+
+fn no_such_endpoint() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "there is no such endpoint")
+}
+
+/// What a panic left behind are servers all the same.
+fn locked(trio: &Mutex<Trio>) -> MutexGuard<'_, Trio> {
+    trio.lock().unwrap_or_else(PoisonError::into_inner)
 }
