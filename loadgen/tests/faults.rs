@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Run, count, loadgen};
+use common::{Run, command, count, loadgen};
 use serde_json::Value;
 
 const LOAD: &str = "--nodes 6 --warm-up 200ms --cool-down 300ms";
@@ -184,6 +184,43 @@ fn the_published_lease_with_its_shadow_has_two_holders_when_one_sleeps() {
     );
     assert!(played.run.seen("exposure") > 0, "no hold met a pause");
     assert!(played.run.seen("acting_overlaps") > 0);
+}
+
+/// PostgreSQL is not everywhere: where it is not, the run says how to get it.
+#[test]
+fn advisory_locks_outlive_a_sleeper_and_end_with_their_server() {
+    let scenario = r#"
+        [[fault]]
+        kind = "pause-node"
+        nodes = "0-1"
+        every = "2s"
+        length = "1s"
+        pick = "spread"
+        [[fault]]
+        kind = "kill-endpoint"
+        endpoints = [0]
+        data = "keep"
+        start = "3s"
+        length = "300ms"
+        "#;
+    let results = tempfile::tempdir().unwrap();
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    fs::write(file.path(), scenario).unwrap();
+    let args = format!(
+        "run --json --lock postgres --scenario {} {LOAD} --rate 40 --hold 60ms --keys 6 --duration 6s --wait 1s",
+        file.path().display()
+    );
+    let output = command(&args).arg("--out").arg(results.path()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains("no initdb and postgres found") {
+        assert_eq!(output.status.code(), Some(1));
+        return;
+    }
+    let run: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    assert!(count(&run["granted"]) > 50, "{stderr}");
+    assert_eq!(count(&run["safety"]["foreign_releases"]["count"]), 0);
+    assert!(count(&run["safety"]["unknown_outcomes"]["count"]) > 0, "its server was killed: {stderr}");
 }
 
 #[test]

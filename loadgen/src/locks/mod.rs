@@ -3,6 +3,7 @@
 pub(crate) mod control;
 mod lease;
 mod none;
+pub(crate) mod postgres;
 pub(crate) mod quorum;
 mod redlock;
 pub(crate) mod server;
@@ -102,6 +103,7 @@ pub(crate) async fn connect(
             Arc::new(control::Wrong::connect(control, plan, node, probe.clone()).await?)
         }
         LockKind::Lease => Arc::new(lease::LeaseLock::connect(plan, node, probe.clone()).await?),
+        LockKind::Postgres => Arc::new(postgres::Postgres::connect(plan, node, probe.clone()).await?),
         LockKind::Redlock => Arc::new(redlock::Redlock::connect(plan, node, probe.clone())),
         LockKind::Quorum => Arc::new(quorum::Quorum::connect(plan, node, memory, probe.clone()).await?),
     })

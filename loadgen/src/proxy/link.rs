@@ -26,6 +26,7 @@ pub(super) struct Listener {
     /// `host:port` of the server behind it.
     pub(super) endpoint: String,
     pub(super) conditions: watch::Receiver<Conditions>,
+    pub(super) resp: bool,
     pub(super) seed: u64,
     /// Which link it is.
     pub(super) stream: u64,
@@ -44,6 +45,7 @@ impl Listener {
             let stream = STREAM_FIRST + self.stream * CONNECTIONS_MAX + connections % CONNECTIONS_MAX;
             connections += 1;
             let connection = Connection {
+                resp: self.resp,
                 conditions: self.conditions.clone(),
                 random: [0, 1].map(|way| generator(self.seed, stream * 2 + way)),
             };
@@ -53,6 +55,7 @@ impl Listener {
 }
 
 struct Connection {
+    resp: bool,
     conditions: watch::Receiver<Conditions>,
     random: [ChaCha8Rng; 2],
 }
@@ -60,7 +63,7 @@ struct Connection {
 impl Connection {
     async fn live(self, mut node: TcpStream, endpoint: String) {
         // Behind a partition nobody hears of a new connection; its node believes in it.
-        let Self { mut conditions, random } = self;
+        let Self { resp, mut conditions, random } = self;
         let reached = conditions.wait_for(|now| !now.cut || now.reset).await.map(|now| !now.reset);
         let dialled = match reached {
             Ok(true) => timeout(DIAL_TIMEOUT, TcpStream::connect(&endpoint)).await,
@@ -71,7 +74,7 @@ impl Connection {
             return reset(node);
         }
         let born_before = conditions.borrow().half_open;
-        match join(&mut node, &mut server, &conditions, random, born_before).await {
+        match join(&mut node, &mut server, &conditions, random, (resp, born_before)).await {
             Fate::Closed => {}
             Fate::Broken => {
                 reset(server);
@@ -93,7 +96,7 @@ async fn join(
     server: &mut TcpStream,
     conditions: &watch::Receiver<Conditions>,
     [random, other_random]: [ChaCha8Rng; 2],
-    born_before: Option<u64>,
+    (resp, born_before): (bool, Option<u64>),
 ) -> Fate {
     let (from_node, to_node) = node.split();
     let (from_server, to_server) = server.split();
@@ -101,6 +104,7 @@ async fn join(
         direction: Direction::ToEndpoint,
         from: from_node,
         to: to_server,
+        resp,
         conditions: conditions.clone(),
         random,
     };
@@ -108,6 +112,7 @@ async fn join(
         direction: Direction::ToNode,
         from: from_server,
         to: to_node,
+        resp,
         conditions: conditions.clone(),
         random: other_random,
     };

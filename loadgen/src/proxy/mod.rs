@@ -60,8 +60,9 @@ struct Active {
 pub(crate) struct AilmentId(u64);
 
 impl Proxy {
-    /// Listens for so many groups of nodes in front of these endpoints, each `host:port`.
-    pub(crate) fn start(groups: usize, endpoints: &[String], seed: u64) -> io::Result<Self> {
+    /// Listens for so many groups of nodes in front of these endpoints, each `host:port`. Where they do not speak `resp`,
+    /// whatever comes at once is one reply.
+    pub(crate) fn start(groups: usize, endpoints: &[String], resp: bool, seed: u64) -> io::Result<Self> {
         let (mut links, mut listeners) = (Vec::new(), Vec::new());
         for group in 0..groups {
             let mut row = Vec::new();
@@ -74,6 +75,7 @@ impl Proxy {
                 listeners.push(link::Listener {
                     listener,
                     endpoint: endpoint.clone(),
+                    resp,
                     conditions: watched,
                     seed,
                     stream,

@@ -39,6 +39,8 @@ pub(super) struct Pump<'c> {
     pub(super) direction: Direction,
     pub(super) from: ReadHalf<'c>,
     pub(super) to: WriteHalf<'c>,
+    /// Whether replies can be told apart.
+    pub(super) resp: bool,
     pub(super) conditions: watch::Receiver<Conditions>,
     pub(super) random: ChaCha8Rng,
 }
@@ -113,6 +115,10 @@ impl Pump<'_> {
         }
         let mut first_lost = None;
         let random = &mut self.random;
+        if !self.resp {
+            let lost = share > 0.0 && random.random::<f64>() < share;
+            return if lost { (&[], true) } else { (read, false) };
+        }
         replies.follow(read, |at| {
             if share > 0.0 && first_lost.is_none() && random.random::<f64>() < share {
                 first_lost = Some(at);

@@ -22,7 +22,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let server = Server::start(ServerOptions::default()).unwrap();
-        let proxy = Proxy::start(2, &[host_and_port(&server.url(), 6379)], 1).unwrap();
+        let proxy = Proxy::start(2, &[host_and_port(&server.url(), 6379)], true, 1).unwrap();
         Self { server, proxy }
     }
 

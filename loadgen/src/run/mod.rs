@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - `plan`: what is to be done; `settings`: from the command line. `schedule`: arrivals, drawn from the seed.
-//! - `stage`: the servers.
+//! - `stage`: the servers; `postgres`: one of another system.
 //! - `coordinator`: leads; `crew` are its workers, `court` hears them, `inflict` does them harm and `faults` keeps the log
 //!   of it, `archive` merges its histograms, `live` shows how it goes.
 //! - `worker`: plays nodes; `pacer` releases arrivals on time, `node` lives through a lease for each, `probe` takes
@@ -29,6 +29,7 @@ mod outbox;
 mod pacer;
 mod perform;
 pub(crate) mod plan;
+mod postgres;
 mod preflight;
 pub(crate) mod probe;
 mod schedule;

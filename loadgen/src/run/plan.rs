@@ -22,6 +22,8 @@ pub(crate) enum LockKind {
     Lease,
     /// the peer crate rslock (Redlock)
     Redlock,
+    /// PostgreSQL session advisory locks, on one server
+    Postgres,
     /// no lock at all: shows that the referee finds what there is to find
     None,
     /// wrong on purpose, in one way
@@ -32,7 +34,7 @@ pub(crate) enum LockKind {
 impl LockKind {
     /// Whether two holders at once, by their own word, are a bug of this lock.
     pub(crate) fn promises_exclusion(self) -> bool {
-        matches!(self, Self::Quorum | Self::Redlock)
+        matches!(self, Self::Quorum | Self::Redlock | Self::Control(_))
     }
 
     /// Whether the library answers for what the referee finds: it is no fault of ours if a peer breaks its promise.
@@ -49,7 +51,7 @@ impl LockKind {
     pub(crate) fn endpoints_needed(self, endpoints: usize) -> usize {
         match self {
             Self::Quorum | Self::Redlock | Self::Control(_) => endpoints / 2 + 1,
-            Self::Setnx | Self::Lease => 1,
+            Self::Setnx | Self::Lease | Self::Postgres => 1,
             Self::None => 0,
         }
     }
@@ -62,6 +64,7 @@ impl fmt::Display for LockKind {
             Self::Setnx => "setnx",
             Self::Lease => "lease",
             Self::Redlock => "redlock",
+            Self::Postgres => "postgres",
             Self::None => "none",
             Self::Control(control) => return write!(f, "control-{}", control.name()),
         })

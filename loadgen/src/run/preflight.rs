@@ -8,7 +8,7 @@ use leasehold::{Client, ConnectError, EndpointState, EndpointStatus};
 use tokio::time::{Instant, sleep};
 
 use crate::locks::control::Control;
-use crate::locks::{self, quorum, server};
+use crate::locks::{self, postgres, quorum, server};
 use crate::run::plan::{LockKind, Plan};
 use crate::run::stage::Stage;
 
@@ -66,9 +66,19 @@ pub(crate) async fn check(plan: &Plan, stage: &Stage) -> Result<(), PreflightErr
             let builder = quorum::builder(&plan.endpoints, None, plan.load.ttl);
             admin::fresh(builder).await.map(drop).map_err(PreflightError::from)
         }
-        (Stage::Given(_), LockKind::Quorum | LockKind::Control(_)) => await_votes(plan).await,
+        (_, LockKind::Quorum | LockKind::Control(_)) => await_votes(plan).await,
         (_, LockKind::Setnx | LockKind::Lease) => {
             await_servers(plan, &plan.endpoints[..plan.endpoints.len().min(1)]).await
+        }
+        (_, LockKind::Postgres) => {
+            let url = plan.endpoints.first().map_or("", String::as_str);
+            postgres::look(url).await.map_err(|error| PreflightError::TooFew {
+                lock: plan.lock,
+                needed: 1,
+                of: 1,
+                up: 0,
+                reasons: error.to_string(),
+            })
         }
         (_, LockKind::Redlock) => await_servers(plan, &plan.endpoints).await,
     }

@@ -81,7 +81,11 @@ pub(crate) fn check(plan: &Plan, servers: &ServerArgs) -> Result<(), SettingsErr
             "warning: {dropped} of the scenario's faults never happen: the run is too short, or has no such target"
         );
     }
-    if servers.endpoints.is_empty() { Ok(()) } else { Ok(endpoints::check(&servers.endpoints)?) }
+    match (servers.endpoints.as_slice(), plan.lock) {
+        ([], _) => Ok(()),
+        (given, LockKind::Postgres) => Ok(endpoints::check_postgres(given)?),
+        (given, _) => Ok(endpoints::check(given)?),
+    }
 }
 
 fn check_load(load: &Load) -> Result<(), SettingsError> {

@@ -9,6 +9,7 @@ use leasehold_trio::{Data as Kept, StartError, Trio};
 use crate::cli::ServerArgs;
 use crate::proxy::host_and_port;
 use crate::run::plan::{ENDPOINTS, LockKind};
+use crate::run::postgres::{PostgresError, PostgresServer};
 use crate::run::usage;
 use crate::scenario::Data;
 
@@ -19,6 +20,8 @@ pub(crate) enum Stage {
     Empty,
     /// Servers that end with this program.
     Spawned(Arc<Mutex<Trio>>),
+    /// A PostgreSQL server that ends with this program.
+    Postgres(Arc<Mutex<PostgresServer>>),
     /// Servers of somebody else, by URL.
     Given(Vec<String>),
     /// In this program's memory.
@@ -31,6 +34,9 @@ pub(crate) enum StageError {
     /// They could not be started.
     #[error("{0}\n  --memory needs no server; --endpoints takes servers that run already")]
     Spawn(#[from] StartError),
+    /// PostgreSQL could not be started.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// A library's complaint.
     #[error("{0}")]
     Memory(String),
@@ -46,8 +52,12 @@ impl Stage {
         if !servers.endpoints.is_empty() {
             return Ok(Self::Given(servers.endpoints.clone()));
         }
-        if lock == LockKind::None {
-            return Ok(Self::Empty);
+        match lock {
+            LockKind::None => return Ok(Self::Empty),
+            LockKind::Postgres => {
+                return Ok(Self::Postgres(Arc::new(Mutex::new(PostgresServer::start()?))));
+            }
+            _ => {}
         }
         Ok(Self::Spawned(Arc::new(Mutex::new(Trio::start()?))))
     }
@@ -56,13 +66,15 @@ impl Stage {
         match self {
             Self::Empty | Self::Memory(_) => Vec::new(),
             Self::Spawned(trio) => locked(trio).urls().into(),
+            Self::Postgres(server) => vec![locked(server).url()],
             Self::Given(urls) => urls.clone(),
         }
     }
 
     /// `host:port` of each server.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        self.urls().iter().map(|url| host_and_port(url, 6379)).collect()
+        let port = |url: &str| if url.starts_with("postgres") { 5432 } else { 6379 };
+        self.urls().iter().map(|url| host_and_port(url, port(url))).collect()
     }
 
     pub(crate) fn memory(&self) -> Option<&MemoryEndpoints> {
@@ -71,6 +83,9 @@ impl Stage {
 
     /// Stops a server where it stands.
     pub(crate) fn pause(&self, endpoint: u32) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            return locked(server).pause();
+        }
         let trio = self.own()?;
         let trio = locked(trio);
         let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
@@ -79,6 +94,9 @@ impl Stage {
 
     /// Lets it run on.
     pub(crate) fn resume(&self, endpoint: u32) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            return locked(server).resume();
+        }
         let trio = self.own()?;
         let trio = locked(trio);
         let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
@@ -87,6 +105,9 @@ impl Stage {
 
     /// Ends a server's process.
     pub(crate) fn kill(&self, endpoint: u32) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            return locked(server).kill();
+        }
         if endpoint >= ENDPOINTS {
             return Err(no_such_endpoint());
         }
@@ -95,6 +116,11 @@ impl Stage {
 
     /// Starts it again, and returns when it answers.
     pub(crate) async fn restart(&self, endpoint: u32, data: Data) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            let server = Arc::clone(server);
+            let starting = tokio::task::spawn_blocking(move || locked(&server).restart());
+            return starting.await?.map_err(io::Error::other);
+        }
         let trio = Arc::clone(self.own()?);
         let data = match data {
             Data::Keep => Kept::Keep,
@@ -132,6 +158,7 @@ impl Stage {
                 let [first, ..] = trio.servers();
                 format!("three of {}, started for this run", first.program())
             }
+            Self::Postgres(_) => "PostgreSQL, started for this run".to_owned(),
             Self::Given(urls) => {
                 let shown: Vec<_> = urls.iter().map(|url| super::endpoints::without_password(url)).collect();
                 shown.join(", ")
@@ -153,6 +180,6 @@ fn no_such_endpoint() -> io::Error {
 }
 
 /// What a panic left behind are servers all the same.
-fn locked(trio: &Mutex<Trio>) -> MutexGuard<'_, Trio> {
-    trio.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(servers: &Mutex<T>) -> MutexGuard<'_, T> {
+    servers.lock().unwrap_or_else(PoisonError::into_inner)
 }

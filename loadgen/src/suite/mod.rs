@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::cli::{ServerArgs, SuiteArgs};
+use crate::report::html::write_comparison;
 use crate::report::{self, Exit, Run, compact_utc};
 use crate::run::interrupt::Interrupts;
 use crate::run::plan::{LockKind, Plan};
@@ -29,21 +30,24 @@ pub(crate) fn run(args: &SuiteArgs) -> Result<Exit, RunError> {
     let plan = settings::plan(&args.load, &args.pauses, &OWN_SERVERS, LockKind::Quorum, args.seed)?;
     let folder = folder(&args.out, &plan, args.seed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (runs, controls) = runtime.block_on(async {
+    let (runs, folders, controls) = runtime.block_on(async {
         let mut interrupts = Interrupts::new()?;
-        let runs = play_all(&plan, &locks, args.repeats, &folder, &mut interrupts).await?;
+        let (runs, folders) = play_all(&plan, &locks, args.repeats, &folder, &mut interrupts).await?;
         let complete = runs.iter().all(|run| run.complete);
         let controls = if args.no_controls || !complete {
             Vec::new()
         } else {
             controls::play_all(args.seed, &mut interrupts).await?
         };
-        Ok::<_, RunError>((runs, controls))
+        Ok::<_, RunError>((runs, folders, controls))
     })?;
     let text = format!("{}\n{}", table::side_by_side(&locks, &runs), controls::told(&controls));
     fs::write(folder.join("suite.txt"), &text)?;
     fs::write(folder.join("controls.json"), serde_json::to_string_pretty(&controls)?)?;
+    let page = folder.join("suite.html");
+    write_comparison(&folders, &page)?;
     println!("{text}");
+    eprintln!("all locks on one page: {}", page.display());
     eprintln!("results in {}", folder.display());
     Ok(verdict(&locks, &runs, &controls))
 }
@@ -54,8 +58,8 @@ async fn play_all(
     repeats: u32,
     folder: &Path,
     interrupts: &mut Interrupts,
-) -> Result<Vec<Run>, RunError> {
-    let mut runs = Vec::new();
+) -> Result<(Vec<Run>, Vec<PathBuf>), RunError> {
+    let (mut runs, mut folders) = (Vec::new(), Vec::new());
     for repeat in 0..repeats {
         // Whoever comes first would otherwise always come first.
         let mut turns = locks.to_vec();
@@ -64,15 +68,15 @@ async fn play_all(
             let plan = Plan { lock, seed: plan.seed + u64::from(repeat), ..plan.clone() };
             let stage = Stage::set(lock, &OWN_SERVERS)?;
             let played = play(&plan, &stage, interrupts).await?;
-            played.save(folder)?;
+            folders.push(played.save(folder)?);
             let complete = played.run.complete;
             runs.push(played.run);
             if !complete {
-                return Ok(runs);
+                return Ok((runs, folders));
             }
         }
     }
-    Ok(runs)
+    Ok((runs, folders))
 }
 
 /// A lock that broke its promise, a run that is not valid, or a control that was not caught.
