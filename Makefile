@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench doc fmt lint
+.PHONY: help demo test prove bench chaos doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -23,6 +23,13 @@ prove: ## Explore the protocol's model in full: every order of every step, and e
 
 bench: ## Measure, side by side with the peers, and write a table of each into results/ (a quarter of an hour)
 	@$(WITH_SERVER) && exec scripts/bench
+
+# How long `make chaos` goes on.
+CHAOS_TIME ?= 5m
+
+chaos: ## Real servers under kill, stop, amnesia and a lossy network, judged, for CHAOS_TIME (5m)
+	@$(WITH_SERVER) && cargo build --release --locked -p loadgen && \
+		exec "$(TARGET)/release/loadgen" run --scenario chaos --duration "$(CHAOS_TIME)"
 
 doc: ## Build the documentation, with warnings as errors
 	@RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace

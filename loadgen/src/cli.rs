@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::comparison::Threshold;
-use crate::run::plan::{Arrivals, LockKind, Skew};
+use crate::run::plan::LockKind;
+use crate::scenario::{Arrivals, Profile, Skew, duration, rate};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -30,6 +31,12 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Make the page of a run: one HTML file that opens anywhere, offline
     Report(ReportArgs),
+    /// The same load and faults over several locks in turn, repeated, and the referee's negative controls
+    Suite(Box<SuiteArgs>),
+    /// The largest rate that a lock bears: p99 under a bound, no contract overlap, 99 % of the load granted
+    Capacity(Box<CapacityArgs>),
+    /// The scenarios that ship: list them, or print one
+    Scenarios(ScenariosArgs),
     /// Put runs side by side, with a verdict in words
     Compare(CompareArgs),
     /// The quorum lock and the naive lock under the same load and the same pauses, side by side
@@ -52,39 +59,8 @@ pub(crate) struct RunArgs {
     /// Which lock to drive
     #[arg(long, value_enum, default_value_t = LockKind::Quorum)]
     pub(crate) lock: LockKind,
-    /// Nodes, each with its own client and connections
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub(crate) nodes: u32,
-    /// Acquisitions due per second, over all nodes
-    #[arg(long, value_name = "PER_S", default_value_t = 2_000.0, value_parser = rate)]
-    pub(crate) rate: f64,
-    /// Length of the measured part
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(crate) duration: Duration,
-    /// Load before the measured part
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub(crate) warm_up: Duration,
-    /// Load after the measured part
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub(crate) cool_down: Duration,
-    /// How many names there are to lock
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) keys: u32,
-    /// How popular they are: uniform, zipf:S (rank to the power of -S), or hot:SHARE (one key takes that share)
-    #[arg(long, value_name = "LAW", default_value = "uniform")]
-    pub(crate) skew: Skew,
-    /// How long a lease is held, between two writes to the protected resource
-    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = duration)]
-    pub(crate) hold: Duration,
-    /// TTL of the leases
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub(crate) ttl: Duration,
-    /// How long an acquisition waits for a lock that is held
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub(crate) wait: Duration,
-    /// How arrivals are spread
-    #[arg(long, value_enum, default_value_t = Arrivals::Poisson)]
-    pub(crate) arrivals: Arrivals,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
     /// What every random choice is drawn from: the same seed gives the same arrivals, keys and pauses to every lock
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
@@ -101,6 +77,54 @@ pub(crate) struct RunArgs {
     /// Print run.json to standard output, and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A scenario, and what is to be different from it.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Load, where it is not to be the scenario's")]
+pub(crate) struct LoadArgs {
+    /// A scenario's file, or the name of one that ships (`loadgen scenarios` lists them) [default: calm]
+    #[arg(long, value_name = "FILE|NAME", help_heading = None)]
+    pub(crate) scenario: Option<String>,
+    /// Nodes, each with its own client and connections [calm: 40]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) nodes: Option<u32>,
+    /// Acquisitions due per second, over all nodes [calm: 2000]
+    #[arg(long, value_name = "PER_S", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// How the rate goes over the measured part: constant, ramp:RATE, step:RATE,STEPS, spike:RATE,AT,LENGTH
+    #[arg(long, value_name = "SHAPE")]
+    pub(crate) profile: Option<Profile>,
+    /// Length of the measured part [calm: 30s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Load before the measured part [calm: 2s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) warm_up: Option<Duration>,
+    /// Load after the measured part [calm: 1s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) cool_down: Option<Duration>,
+    /// How many names there are to lock [calm: 200]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) keys: Option<u32>,
+    /// How popular they are: uniform, zipf:S (rank to the power of -S), or hot:SHARE (one key takes that share)
+    #[arg(long, value_name = "LAW")]
+    pub(crate) skew: Option<Skew>,
+    /// How long a lease is held, between two writes to the protected resource [calm: 2ms]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) hold: Option<Duration>,
+    /// TTL of the leases [calm: 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) ttl: Option<Duration>,
+    /// How long an acquisition waits for a lock that is held [calm: 2s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) wait: Option<Duration>,
+    /// How long a node rests after each release; with it, a node makes one acquisition after the other
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) think: Option<Duration>,
+    /// How arrivals are spread [calm: poisson]
+    #[arg(long, value_enum)]
+    pub(crate) arrivals: Option<Arrivals>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -138,6 +162,72 @@ pub(crate) struct ReportArgs {
     /// Folders of runs; each gets its report.html anew
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct SuiteArgs {
+    /// The locks, in the order of their turns
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LOCK",
+        value_delimiter = ',',
+        default_values = ["quorum", "setnx", "lease", "redlock", "none"]
+    )]
+    pub(crate) locks: Vec<LockKind>,
+    /// How often each lock has its turn; a claim about speed takes five
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) repeats: u32,
+    /// Leave the negative controls out
+    #[arg(long)]
+    pub(crate) no_controls: bool,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// What every random choice is drawn from: the first repeat's seed, the next one's is one more
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) pauses: PauseArgs,
+    /// The folder that gets a folder for this suite
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct CapacityArgs {
+    /// Which lock to drive
+    #[arg(long, value_enum, default_value_t = LockKind::Quorum)]
+    pub(crate) lock: LockKind,
+    /// The 99th percentile of acquisitions, counted from their due times, must not be over this
+    #[arg(long, value_name = "TIME", default_value = "12ms", value_parser = duration)]
+    pub(crate) max_p99: Duration,
+    /// How near the answer must come, as a part of it
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
+    pub(crate) within: f64,
+    /// The load of each point; --rate is where the search begins, --duration the length of one point [10s]
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// What every random choice is drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) servers: ServerArgs,
+    /// The folder that gets a folder for this search
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.001..=0.5).contains(share));
+    share.ok_or_else(|| "expected a part from 0.001 to 0.5".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScenariosArgs {
+    /// Print this one, as the file it is
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -235,22 +325,6 @@ pub(crate) struct AdmitArgs {
     pub(crate) endpoints: Vec<String>,
 }
 
-/// `30s`, `2ms`, `1m30s`, `500us`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let expected = "expected a time such as 30s, 2ms or 1m30s";
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| expected.to_owned())?;
-    Duration::try_from(signed).map_err(|_| format!("{expected}, not a negative one"))
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "expected a number of acquisitions per second".to_owned())?;
-    if (0.1..=1_000_000.0).contains(&rate) {
-        Ok(rate)
-    } else {
-        Err("expected 0.1 to 1000000 a second".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -260,18 +334,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_have_units_and_no_sign() {
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("2ms"), Ok(Duration::from_millis(2)));
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
-        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
-        for wrong in ["30", "-1s", "soon", ""] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -1,46 +1,36 @@
 //! `loadgen demo`: the quorum lock and the naive one under the same load and the same pauses.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::cli::{DemoArgs, ServerArgs};
 use crate::report::html::write_comparison;
 use crate::report::{self, Exit, Run, side_by_side};
 use crate::run::interrupt::Interrupts;
-use crate::run::plan::{Arrivals, LockKind, NodePauses, Plan, Skew};
+use crate::run::plan::{LockKind, Plan};
+use crate::run::settings::SettingsError;
 use crate::run::stage::Stage;
 use crate::run::{Played, RunError, play};
+use crate::scenario::{Scenario, ScenarioError, find};
 
-/// The load: long holds, so that pauses meet them; few names, so that somebody waits for each; and pauses that outlast
-/// the TTL.
-fn plan(seed: u64) -> Plan {
-    Plan {
+/// The scenario `gc-pause`: long holds, so that pauses meet them; few names, so that somebody waits for each; and
+/// pauses that outlast the TTL.
+fn plan(seed: u64) -> Result<Plan, ScenarioError> {
+    let Scenario { name, load, faults, .. } = find("gc-pause")?;
+    Ok(Plan {
+        scenario: name,
         lock: LockKind::Quorum,
         endpoints: Vec::new(),
-        nodes: 40,
-        rate_per_s: 250.0,
-        arrivals: Arrivals::Poisson,
-        keys: 20,
-        skew: Skew::Uniform,
-        hold: Duration::from_millis(50),
-        ttl: Duration::from_secs(1),
-        wait: Duration::from_secs(3),
-        warm_up: Duration::from_secs(2),
-        duration: Duration::from_secs(30),
-        cool_down: Duration::from_secs(1),
+        routes: Vec::new(),
+        load,
+        faults,
         seed,
-        pauses: Some(NodePauses {
-            nodes: 10,
-            every: Duration::from_secs(3),
-            length: Duration::from_millis(1_200),
-        }),
-    }
+    })
 }
 
 /// Plays both, saves both, and sets them side by side.
 pub(crate) fn run(args: &DemoArgs) -> Result<Exit, RunError> {
     report::check_writable(&args.out)?;
-    let quorum = plan(args.seed);
+    let quorum = plan(args.seed).map_err(SettingsError::from)?;
     let naive = Plan { lock: LockKind::Setnx, ..quorum.clone() };
     let servers = ServerArgs { endpoints: Vec::new(), spawn: !args.memory, memory: args.memory };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -2,11 +2,14 @@
 //!
 //! # Layout
 //!
-//! - `cli`: the command line. `demo`, `compare`, `report_command`, `manual`, `trio_command`: commands beside `run`.
+//! - `cli`: the command line. `demo`, `compare`, `report_command`, `manual`, `scenarios`, `trio_command`: commands beside `run`.
+//! - `suite`: several locks in turn, and the referee's negative controls. `capacity`: how much a lock bears.
+//! - `scenario`: what is to be done. `proxy`: faults on the way to the servers.
 //! - `run`: one run, from its plan to its folder. `locks`: what can be driven.
 //! - `referee`: judges. `measure`: histograms. `report`: what a run leaves behind, and comparisons.
 //! - `clock`: the one clock that all of it reads.
 
+mod capacity;
 mod cli;
 mod clock;
 mod compare;
@@ -14,10 +17,14 @@ mod demo;
 mod locks;
 mod manual;
 mod measure;
+mod proxy;
 mod referee;
 mod report;
 mod report_command;
 mod run;
+mod scenario;
+mod scenarios;
+mod suite;
 mod trio_command;
 
 use std::fmt::Display;
@@ -43,6 +50,9 @@ fn execute(command: &Command) -> Exit {
         Command::Report(args) => {
             report_command::run(args).unwrap_or_else(|error| failed(&error, Exit::Usage))
         }
+        Command::Suite(args) => suite::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Capacity(args) => capacity::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Scenarios(args) => scenarios::run(args).unwrap_or_else(|error| failed(&error, Exit::Usage)),
         Command::Compare(args) => compare::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
         Command::Completions(args) => {
             manual::completions(args).unwrap_or_else(|error| failed(&error, Exit::Usage))

@@ -34,7 +34,7 @@ fn a_run_leaves_its_folder_whole() {
     run.assert_played();
     let folder = run.folder();
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    assert!(name.ends_with("-gc-pause-setnx-7"), "{name}");
+    assert!(name.ends_with("-pauses-setnx-7"), "{name}");
     let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&read("run.json")).ok().as_ref(), Some(&run.json));
     assert!(read("intervals.hlog").contains("HISTF"));

@@ -23,15 +23,19 @@ fn refused(args: &str, because: &str) {
 
 #[test]
 fn options_that_make_no_run_are_refused() {
-    refused("run --ttl 0s", "--ttl is 0ns; it must be 50ms to 30s");
+    refused("run --ttl 0s", "ttl is 0ns; it must be 50ms to 30s");
     refused("run --ttl 31s", "it must be 50ms to 30s");
     refused("run --rate 0", "0.1 to 1000000");
     refused("run --hold soon", "expected a time such as 30s");
     refused("run --skew steep", "uniform, zipf:S");
     refused("run --lock redlock --memory", "needs real servers");
     refused("run --memory --spawn", "cannot be used with");
-    refused("run --nodes 3 --pause-nodes 3 --pause-every 2s --pause-for 1s", "must never be stopped");
+    refused("run --nodes 3 --pause-nodes 3 --pause-every 2s --pause-for 1s", "one at least must never be");
     refused("run --pause-nodes 1 --pause-every 1s --pause-for 2s", "shorter than --pause-every");
+    refused("run --scenario clam", "did you mean \"calm\"?");
+    refused("run --scenario no/such.toml", "no/such.toml");
+    refused("run --scenario partition --memory", "the fault partition needs real servers");
+    refused("run --scenario hung-endpoint --endpoints redis://127.0.0.1:1", "leave --endpoints out");
     refused("run --no-such-option", "--no-such-option");
 }
 

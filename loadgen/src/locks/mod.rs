@@ -1,6 +1,9 @@
 //! The locks that can be driven, all behind one face.
 
+pub(crate) mod control;
+mod lease;
 mod none;
+pub(crate) mod postgres;
 pub(crate) mod quorum;
 mod redlock;
 pub(crate) mod server;
@@ -96,8 +99,13 @@ pub(crate) async fn connect(
     Ok(match plan.lock {
         LockKind::None => Arc::new(NoLock),
         LockKind::Setnx => Arc::new(setnx::Setnx::connect(plan, node, memory, probe.clone()).await?),
-        LockKind::Redlock => Arc::new(redlock::Redlock::connect(plan, probe.clone())),
-        LockKind::Quorum => Arc::new(quorum::Quorum::connect(plan, memory, probe.clone()).await?),
+        LockKind::Control(control) => {
+            Arc::new(control::Wrong::connect(control, plan, node, probe.clone()).await?)
+        }
+        LockKind::Lease => Arc::new(lease::LeaseLock::connect(plan, node, probe.clone()).await?),
+        LockKind::Postgres => Arc::new(postgres::Postgres::connect(plan, node, probe.clone()).await?),
+        LockKind::Redlock => Arc::new(redlock::Redlock::connect(plan, node, probe.clone())),
+        LockKind::Quorum => Arc::new(quorum::Quorum::connect(plan, node, memory, probe.clone()).await?),
     })
 }
 

@@ -29,15 +29,27 @@ pub(crate) struct Quorum {
 impl Quorum {
     pub(crate) async fn connect(
         plan: &Plan,
+        node: u32,
         memory: Option<&MemoryEndpoints>,
         probe: Probe,
     ) -> Result<Self, ConnectError> {
-        let builder = builder(&plan.endpoints, memory, plan.ttl).observer(Arc::new(Feed(probe)));
+        let builder = builder(plan.endpoints_of(node), memory, plan.load.ttl).observer(Arc::new(Feed(probe)));
         let client = builder.connect().await.map_err(|error| ConnectError(error.to_string()))?;
         Ok(Self { client })
     }
 
-    async fn acquire(&self, name: &str, wait: Duration) -> Acquisition {
+    /// A client of these endpoints, which need not be all.
+    pub(super) async fn connect_to(
+        endpoints: &[String],
+        plan: &Plan,
+        probe: Probe,
+    ) -> Result<Self, ConnectError> {
+        let builder = builder(endpoints, None, plan.load.ttl).observer(Arc::new(Feed(probe)));
+        let client = builder.connect().await.map_err(|error| ConnectError(error.to_string()))?;
+        Ok(Self { client })
+    }
+
+    pub(super) async fn acquire(&self, name: &str, wait: Duration) -> Acquisition {
         match self.client.lease(name).wait(wait).acquire().await {
             Ok(lease) => Ok(Box::new(Grant(lease))),
             Err(AcquireError::Held { .. }) => Err(Failure::Held),

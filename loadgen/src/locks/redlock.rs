@@ -23,12 +23,12 @@ pub(crate) struct Redlock {
 
 impl Redlock {
     /// The manager connects with its first request; whether the endpoints answer is checked before a run.
-    pub(crate) fn connect(plan: &Plan, probe: Probe) -> Self {
-        let mut manager = LockManager::new(plan.endpoints.clone());
+    pub(crate) fn connect(plan: &Plan, node: u32, probe: Probe) -> Self {
+        let mut manager = LockManager::new(plan.endpoints_of(node).to_vec());
         // One try a call, repeated here by rslock's own law of delays, uniform up to a maximum: its loop counts tries,
         // so it can neither keep to a time nor say how many it made.
         manager.set_retry(1, Duration::from_millis(1));
-        Self { manager, ttl: plan.ttl, probe }
+        Self { manager, ttl: plan.load.ttl, probe }
     }
 
     async fn poll(&self, name: &str, wait: Duration) -> Acquisition {

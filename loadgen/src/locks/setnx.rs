@@ -44,9 +44,11 @@ impl Setnx {
         let no_endpoint = || ConnectError("no endpoint".to_owned());
         let server = match memory {
             Some(memory) => Server::Memory(memory.server(0).ok_or_else(no_endpoint)?.clone()),
-            None => Server::Redis(server::connect(plan.endpoints.first().ok_or_else(no_endpoint)?).await?),
+            None => Server::Redis(
+                server::connect(plan.endpoints_of(node).first().ok_or_else(no_endpoint)?).await?,
+            ),
         };
-        Ok(Self { server, node, ttl: plan.ttl, grants: AtomicU64::new(0), probe })
+        Ok(Self { server, node, ttl: plan.load.ttl, grants: AtomicU64::new(0), probe })
     }
 
     async fn poll(&self, name: &str, wait: Duration) -> Acquisition {

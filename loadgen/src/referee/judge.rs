@@ -110,9 +110,9 @@ impl Referee {
         }
     }
 
-    /// A fault has become active, for one node or for all.
-    pub(crate) fn fault_begun(&mut self, node: Option<u32>, at_ns: u64) -> FaultId {
-        self.faults.begin(node, at_ns)
+    /// A fault has become active, for some nodes or for all.
+    pub(crate) fn fault_begun(&mut self, nodes: Option<&[u32]>, at_ns: u64) -> FaultId {
+        self.faults.begin(nodes, at_ns)
     }
 
     /// A fault is over.
@@ -171,6 +171,7 @@ impl Referee {
         for grant in ready.into_values() {
             self.judge(grant);
         }
+        self.faults.forget(self.horizon_ns);
         for name in self.names.values_mut() {
             name.tokens.forget(low_ns);
         }

@@ -52,7 +52,12 @@ pub(crate) fn check_writable(results: &Path) -> Result<(), FolderError> {
 
 /// `<utc>-<scenario>-<lock>-<seed>`, fit for every file system.
 pub(crate) fn folder_name(started: SystemTime, scenario: &str, lock: &str, seed: u64) -> String {
-    format!("{}-{}-{}-{seed}", utc(started, "%Y%m%dT%H%M%SZ"), plain(scenario), plain(lock))
+    format!("{}-{}-{}-{seed}", compact_utc(started), plain(scenario), plain(lock))
+}
+
+/// A time in UTC to the second, as the names of folders begin.
+pub(crate) fn compact_utc(time: SystemTime) -> String {
+    utc(time, "%Y%m%dT%H%M%SZ")
 }
 
 /// A time in UTC, as RFC 3339 to the second.

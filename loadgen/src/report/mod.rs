@@ -25,7 +25,7 @@ mod read;
 mod run_json;
 mod save;
 mod summary;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -33,11 +33,11 @@ mod verdict;
 pub(crate) use compare::{CompareError, compare, side_by_side};
 pub(crate) use environment::shareable_command;
 pub(crate) use fault_line::FaultLine;
-pub(crate) use folder::{FolderError, check_writable, rfc3339};
+pub(crate) use folder::{FolderError, check_writable, compact_utc, rfc3339};
 pub(crate) use read::{ReadError, read_run};
 pub(crate) use run_json::{
     Contention, Environment, LatencyTable, Parameters, PlannedFault, Renewals, Run, SCHEMA, Server, Usage,
 };
 pub(crate) use save::{SaveError, save};
-pub(crate) use summary::summary;
+pub(crate) use summary::{summary, workload};
 pub(crate) use verdict::{Exit, Punctuality};

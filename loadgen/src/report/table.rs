@@ -6,9 +6,9 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 pub(crate) const NOTHING: &str = "-";
 
 /// An empty table in Markdown's form, which a terminal shows as well as a README; numbers stand to the right.
-pub(crate) fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
+pub(crate) fn table<'h>(header: impl IntoIterator<Item = &'h str>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header.into_iter().collect::<Vec<_>>());
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -16,7 +16,7 @@ pub(crate) fn table<const COLUMNS: usize>(header: [&str; COLUMNS]) -> Table {
 }
 
 /// A row of as many cells.
-pub(crate) fn row<const COLUMNS: usize>(cells: [String; COLUMNS]) -> Vec<Cell> {
+pub(crate) fn row(cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
     cells.into_iter().map(Cell::new).collect()
 }
 

@@ -7,21 +7,23 @@ use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{SinkExt, StreamExt};
-use leasehold::memory::MemoryEndpoints;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::clock::{duration_ns, now_ns, time_until};
+use crate::clock::{duration_ns, now_ns};
+use crate::proxy::Proxy;
 use crate::referee::Findings;
 use crate::run::archive::ArchiveError;
 use crate::run::calibration;
 use crate::run::court::{Court, Measured};
-use crate::run::crew::{Crew, Worker};
-use crate::run::faults::{self, FaultLog};
+use crate::run::crew::Crew;
+use crate::run::faults::FaultLog;
+use crate::run::inflict::Inflictor;
 use crate::run::interrupt::Interrupts;
 use crate::run::link::{Frames, Noise, Order, Report, decode, encode, frames, receive, send};
 use crate::run::live::Live;
 use crate::run::plan::Plan;
+use crate::run::stage::Stage;
 
 /// From the order to begin until the first arrival: long enough for every worker to get ready.
 const LEAD: Duration = Duration::from_millis(200);
@@ -65,10 +67,11 @@ pub(crate) struct Conclusion {
 /// Plays a plan from the first worker to the last.
 pub(crate) async fn conduct(
     plan: &Arc<Plan>,
-    memory: Option<&MemoryEndpoints>,
+    stage: &Stage,
+    proxy: Option<&Proxy>,
     interrupts: &mut Interrupts,
 ) -> Result<Conclusion, StartError> {
-    let (crew, links) = Crew::muster(plan, memory)?;
+    let (crew, links) = Crew::muster(plan, stage.memory())?;
     let mut links = links.into_iter().map(frames).collect::<io::Result<Vec<_>>>()?;
     let noise = tokio::select! {
         noise = timeout(MUSTER_TIMEOUT, prepare(plan, &crew, &mut links)) => noise.map_err(|_| StartError::Silence)??,
@@ -80,7 +83,7 @@ pub(crate) async fn conduct(
     for link in &mut links {
         send(link, &Order::Begin { start_ns, spin_ns }).await?;
     }
-    Performance::new(Arc::clone(plan), crew, start_ns)?.play(links, interrupts).await
+    Performance::new(Arc::clone(plan), crew, start_ns)?.play(links, stage, proxy, interrupts).await
 }
 
 /// Gives the workers their nodes, waits until all are connected, and has one of them measure the noise.
@@ -119,7 +122,13 @@ impl Performance {
         Ok(Self { plan, crew, start_ns, court, faults: RefCell::default() })
     }
 
-    async fn play(self, links: Vec<Frames>, interrupts: &mut Interrupts) -> Result<Conclusion, StartError> {
+    async fn play(
+        self,
+        links: Vec<Frames>,
+        stage: &Stage,
+        proxy: Option<&Proxy>,
+        interrupts: &mut Interrupts,
+    ) -> Result<Conclusion, StartError> {
         let (orders, conversations): (Vec<_>, FuturesUnordered<_>) = links
             .into_iter()
             .enumerate()
@@ -128,7 +137,18 @@ impl Performance {
                 (order, self.converse(worker, link, orders))
             })
             .unzip();
-        let stopped_ns = self.accompany(conversations, &orders, interrupts).await;
+        let inflictor = Inflictor {
+            plan: &self.plan,
+            crew: &self.crew,
+            stage,
+            proxy,
+            start_ns: self.start_ns,
+            court: &self.court,
+            log: &self.faults,
+            stopped: RefCell::default(),
+            down: RefCell::default(),
+        };
+        let stopped_ns = self.accompany(conversations, &orders, &inflictor, interrupts).await;
         drop(orders);
         let Self { crew, start_ns, court, faults, .. } = self;
         drop(crew);
@@ -141,19 +161,23 @@ impl Performance {
         &self,
         mut conversations: FuturesUnordered<impl Future<Output = ()>>,
         orders: &[mpsc::Sender<Order>],
+        inflictor: &Inflictor<'_>,
         interrupts: &mut Interrupts,
     ) -> Option<u64> {
         let finished = async { while conversations.next().await.is_some() {} };
-        let patience = Duration::from_nanos(self.plan.length_ns()) + LEAD + self.last_one();
+        let patience = Duration::from_nanos(self.plan.load.length_ns()) + LEAD + self.last_one();
         let mut finished = std::pin::pin!(finished);
         let interrupted = tokio::select! {
-            () = &mut finished => return None,
-            _ = async { futures::join!(self.inflict(), self.show()) } => false,
+            () = &mut finished => {
+                inflictor.end_all();
+                return None;
+            }
+            _ = async { futures::join!(inflictor.inflict(), self.show()) } => false,
             () = sleep(patience) => false,
             () = interrupts.next() => true,
         };
         let stopped_ns = interrupted.then(|| now_ns().saturating_sub(self.start_ns));
-        self.resume_all();
+        inflictor.end_all();
         if interrupted {
             eprintln!(
                 "interrupted: ending the nodes and writing what was measured; once more to stop waiting"
@@ -175,7 +199,7 @@ impl Performance {
 
     /// The longest that an acquisition may take from its arrival to its release, with time to report it.
     fn last_one(&self) -> Duration {
-        self.plan.wait + self.plan.hold + GRACE
+        self.plan.load.wait + self.plan.load.hold + GRACE
     }
 
     /// Hears one worker until it leaves.
@@ -217,53 +241,6 @@ impl Performance {
                 Some(order) = orders.recv() => sink.send(encode(&order)?).await?,
             }
         }
-    }
-
-    /// Stops and resumes nodes by plan, and writes down when it really happened.
-    async fn inflict(&self) {
-        for event in faults::events(&self.plan) {
-            sleep(time_until(self.start_ns.saturating_add(event.at_ns))).await;
-            let Some(worker) = self.alone(event.pause.node) else { continue };
-            let outcome = if event.begins { self.pause(worker, &event) } else { self.resume(worker, &event) };
-            if let Err(error) = outcome {
-                let node = event.pause.node;
-                let reason = format!("node {node} could not be stopped or resumed as planned: {error}");
-                self.court.borrow_mut().trouble(reason);
-            }
-        }
-        std::future::pending::<()>().await;
-    }
-
-    fn alone(&self, node: u32) -> Option<&Worker> {
-        self.crew.workers.iter().find(|worker| worker.paused && worker.nodes == [node])
-    }
-
-    fn pause(&self, worker: &Worker, event: &faults::Event) -> io::Result<()> {
-        // Stamped before it begins and after it ends: a fault is never longer than it is said to be.
-        let at_ns = now_ns();
-        self.court.borrow_mut().pause_begins(event.pause.node, at_ns);
-        self.faults.borrow_mut().begun(event.pause, at_ns.saturating_sub(self.start_ns));
-        worker.pause()
-    }
-
-    fn resume(&self, worker: &Worker, event: &faults::Event) -> io::Result<()> {
-        let outcome = worker.resume();
-        let at_ns = now_ns();
-        self.court.borrow_mut().pause_ends(event.pause.node, at_ns);
-        self.faults.borrow_mut().ended(event.pause.node, at_ns.saturating_sub(self.start_ns));
-        outcome
-    }
-
-    fn resume_all(&self) {
-        for pause in self.faults.borrow().active() {
-            if let Some(worker) = self.alone(pause.node) {
-                // One that has ended meanwhile cannot be resumed and need not be.
-                worker.resume().unwrap_or_default();
-            }
-            self.court.borrow_mut().pause_ends(pause.node, now_ns());
-        }
-        let at_ns = now_ns().saturating_sub(self.start_ns);
-        self.faults.borrow_mut().end_all(at_ns);
     }
 
     /// Shows how it goes.

@@ -9,8 +9,10 @@ use crate::locks::Failure;
 use crate::measure::{Phase, Recorder, Timeline};
 use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, Watermarks, Write};
 use crate::run::archive::{Archive, ArchiveError, Glance};
+use crate::run::faults::Entry;
 use crate::run::link::{Closing, Order, Progress, Refusal, Report, WriteRequest};
 use crate::run::plan::Plan;
+use crate::scenario::Action;
 
 /// Takes down what the workers report, and has it judged.
 pub(crate) struct Court {
@@ -29,9 +31,12 @@ pub(crate) struct Court {
     troubles: Vec<String>,
 }
 
-/// An actual pause.
+/// A fault as it happened.
 struct Window {
-    node: u32,
+    entry: Entry,
+    name: &'static str,
+    /// The node that it stops.
+    stopped: Option<u32>,
     fault: FaultId,
     from_ns: u64,
     /// Nothing while it lasts.
@@ -138,13 +143,28 @@ impl Court {
         self.troubles.push(trouble);
     }
 
-    pub(crate) fn pause_begins(&mut self, node: u32, at_ns: u64) {
-        let fault = self.referee.fault_begun(Some(node), at_ns);
-        self.windows.push(Window { node, fault, from_ns: at_ns, to_ns: None });
+    pub(crate) fn fault_begins(&mut self, entry: Entry, action: &Action, at_ns: u64) {
+        let nodes = action.nodes();
+        let all = nodes.as_ref().is_some_and(|nodes| nodes.len() as u64 == u64::from(self.plan.load.nodes));
+        let fault = self.referee.fault_begun(nodes.filter(|_| !all).as_deref(), at_ns);
+        let stopped = match action {
+            Action::PauseNode { node } => Some(*node),
+            _ => None,
+        };
+        self.windows.push(Window { entry, name: action.name(), stopped, fault, from_ns: at_ns, to_ns: None });
     }
 
-    pub(crate) fn pause_ends(&mut self, node: u32, at_ns: u64) {
-        for window in self.windows.iter_mut().filter(|window| window.node == node && window.to_ns.is_none()) {
+    pub(crate) fn fault_ends(&mut self, entry: Entry, at_ns: u64) {
+        self.end_windows(at_ns, |window| window.entry == entry);
+    }
+
+    /// Every fault that lasts is over.
+    pub(crate) fn faults_end(&mut self, at_ns: u64) {
+        self.end_windows(at_ns, |_| true);
+    }
+
+    fn end_windows(&mut self, at_ns: u64, which: impl Fn(&Window) -> bool) {
+        for window in self.windows.iter_mut().filter(|window| window.to_ns.is_none() && which(window)) {
             window.to_ns = Some(at_ns);
             self.referee.fault_ended(window.fault, at_ns);
         }
@@ -163,9 +183,9 @@ impl Court {
         self.referee.overlaps()
     }
 
-    /// How many nodes are stopped now.
-    pub(crate) fn paused(&self) -> usize {
-        self.windows.iter().filter(|window| window.to_ns.is_none()).count()
+    /// The faults that last now, by name.
+    pub(crate) fn faults_active(&self) -> Vec<&'static str> {
+        self.windows.iter().filter(|window| window.to_ns.is_none()).map(|window| window.name).collect()
     }
 
     /// All workers have left, or were given up.
@@ -186,7 +206,7 @@ impl Court {
     }
 
     fn measures(&self, due_ns: u64) -> bool {
-        self.plan.measures(due_ns.saturating_sub(self.start_ns))
+        self.plan.load.measures(due_ns.saturating_sub(self.start_ns))
     }
 
     fn write(&mut self, request: &WriteRequest) {
@@ -256,7 +276,7 @@ impl Court {
     fn judge_sendings(&mut self) -> Recorder {
         let mut sendings = std::mem::take(&mut self.sendings);
         sendings.sort_by_key(|sending| sending.sent_ns);
-        let mut recorder = Recorder::new(self.start_ns.saturating_add(self.plan.measured_ns().0));
+        let mut recorder = Recorder::new(self.start_ns.saturating_add(self.plan.load.measured_ns().0));
         for sending in sendings {
             if self.windows.iter().any(|window| window.held(&sending)) {
                 self.counts.late_by_fault += 1;
@@ -271,7 +291,7 @@ impl Court {
 
 impl Window {
     fn held(&self, sending: &Sending) -> bool {
-        self.node == sending.node
+        self.stopped == Some(sending.node)
             && sending.sent_ns >= self.from_ns
             && self.to_ns.is_none_or(|to_ns| sending.due_ns <= to_ns)
     }

@@ -9,8 +9,21 @@ pub(crate) enum EndpointsError {
     Even { count: usize },
     #[error("endpoint {endpoint} is no URL of a server; write redis://[user[:password]@]host[:port]")]
     Url { endpoint: String },
+    #[error("{endpoint} is not one PostgreSQL server; write postgres://user[:password]@host[:port]/database")]
+    Postgres { endpoint: String },
     #[error("endpoint {endpoint} is named twice; each vote needs a server of its own")]
     Twice { endpoint: String },
+}
+
+/// Whether this can be the one server of a lock on PostgreSQL.
+pub(crate) fn check_postgres(urls: &[String]) -> Result<(), EndpointsError> {
+    let is_server = |url: &String| url.starts_with("postgres://") || url.starts_with("postgresql://");
+    match urls {
+        [url] if is_server(url) => Ok(()),
+        urls => Err(EndpointsError::Postgres {
+            endpoint: urls.iter().map(|url| without_password(url)).collect::<Vec<_>>().join(", "),
+        }),
+    }
 }
 
 /// Whether these can be the endpoints of a run.

@@ -1,5 +1,6 @@
 //! How a run goes, while it goes: one line that is rewritten on a terminal, plain lines elsewhere.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
@@ -25,9 +26,9 @@ impl Live {
         Self {
             terminal: stderr().is_terminal(),
             start_ns,
-            measured_ns: plan.measured_ns(),
-            length_ns: plan.length_ns(),
-            rate_per_s: plan.rate_per_s,
+            measured_ns: plan.load.measured_ns(),
+            length_ns: plan.load.length_ns(),
+            rate_per_s: plan.load.rate_per_s,
         }
     }
 
@@ -59,12 +60,19 @@ impl Live {
             granted as f64 / seconds.max(0.001),
             glance.acquire_p99_ns.unwrap_or(0) as f64 / 1e6,
         );
-        let paused = court.paused();
-        if paused > 0 {
-            line.push_str(&format!(" | {paused} paused"));
+        for (name, count) in counted(&court.faults_active()) {
+            line.push_str(&format!(" | {count} {name}"));
         }
         line
     }
+}
+
+fn counted<'n>(names: &[&'n str]) -> BTreeMap<&'n str, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(*name).or_default() += 1;
+    }
+    counts
 }
 
 impl Drop for Live {

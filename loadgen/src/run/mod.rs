@@ -2,9 +2,10 @@
 //!
 //! # Layout
 //!
-//! - `plan`: what is to be done. `schedule`, `pauses`: what that means in time, drawn from the seed.
-//! - `coordinator`: leads; `crew` are its workers, `court` hears them, `faults` keeps the log of what was done to them,
-//!   `archive` merges its histograms, `live` shows how it goes.
+//! - `plan`: what is to be done; `settings`: from the command line. `schedule`: arrivals, drawn from the seed.
+//! - `stage`: the servers; `postgres`: one of another system.
+//! - `coordinator`: leads; `crew` are its workers, `court` hears them, `inflict` does them harm and `faults` keeps the log
+//!   of it, `archive` merges its histograms, `live` shows how it goes.
 //! - `worker`: plays nodes; `pacer` releases arrivals on time, `node` lives through a lease for each, `probe` takes
 //!   down how long things took, `outbox` sends it all.
 //! - `link`: the language that both sides speak.
@@ -19,19 +20,20 @@ pub(crate) mod endpoints;
 mod environment;
 mod faults;
 mod gate;
+mod inflict;
 pub(crate) mod interrupt;
 mod link;
 mod live;
 mod node;
 mod outbox;
 mod pacer;
-mod pauses;
 mod perform;
 pub(crate) mod plan;
+mod postgres;
 mod preflight;
 pub(crate) mod probe;
 mod schedule;
-mod settings;
+pub(crate) mod settings;
 pub(crate) mod stage;
 mod summary;
 mod usage;

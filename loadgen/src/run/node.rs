@@ -35,6 +35,9 @@ impl Node {
     /// Serves arrivals until there are no more, and returns when the last lease is over.
     pub(crate) async fn run(self, mut arrivals: mpsc::Receiver<Arrival>) {
         let node = Arc::new(self);
+        if !node.plan.load.think.is_zero() {
+            return node.run_one_by_one(arrivals).await;
+        }
         let slots = Arc::new(Semaphore::new(UNDER_WAY_MAX));
         let mut under_way = JoinSet::new();
         let mut grants = 0_u64;
@@ -44,7 +47,7 @@ impl Node {
             grants += 1;
             under_way.spawn(async move {
                 // Without a coordinator there is nobody to report to, and the worker is about to end.
-                node.serve(arrival, grant_id).await.unwrap_or_default();
+                node.serve(arrival, grant_id, 0).await.unwrap_or_default();
                 drop(slot);
             });
             while under_way.try_join_next().is_some() {}
@@ -53,11 +56,27 @@ impl Node {
         node.lock.close().await;
     }
 
-    async fn serve(&self, arrival: Arrival, grant_id: u64) -> Result<(), Gone> {
+    /// Like one user: an acquisition, a rest, the next one. What comes due meanwhile waits, which is nobody's lateness.
+    async fn run_one_by_one(&self, mut arrivals: mpsc::Receiver<Arrival>) {
+        let (mut grants, mut ready_ns) = (0_u64, 0);
+        while let Some(arrival) = arrivals.recv().await {
+            let grant_id = u64::from(self.id) << 32 | grants;
+            grants += 1;
+            if self.serve(arrival, grant_id, ready_ns).await.is_err() {
+                return;
+            }
+            sleep(self.plan.load.think).await;
+            ready_ns = now_ns();
+        }
+        self.lock.close().await;
+    }
+
+    /// `ready_ns` is when the node could have served it at the earliest.
+    async fn serve(&self, arrival: Arrival, grant_id: u64, ready_ns: u64) -> Result<(), Gone> {
         let due_ns = self.start_ns.saturating_add(arrival.due_ns);
         let call = self.outbox.call();
-        self.probe.sent(due_ns, call.ns());
-        match self.lock.acquire(&format!("txn:{}", arrival.key), self.plan.wait).await {
+        self.probe.sent(due_ns, call.ns(), ready_ns);
+        match self.lock.acquire(&format!("txn:{}", arrival.key), self.plan.load.wait).await {
             Ok(held) => {
                 let granted_ns = now_ns();
                 self.probe.record_for(due_ns, Phase::Acquire, granted_ns.saturating_sub(due_ns));
@@ -113,7 +132,7 @@ impl Node {
     /// like a payment under way: the news is noted, and changes nothing. False if it was stopped.
     async fn work(&self, held: &dyn Held, record: &mut GrantRecord) -> bool {
         let mut lost = held.lost();
-        let first_half = self.plan.hold / 2;
+        let first_half = self.plan.load.hold / 2;
         tokio::select! {
             biased;
             () = &mut lost => {
@@ -122,7 +141,7 @@ impl Node {
             }
             () = sleep(first_half) => {}
         }
-        let mut second_half = std::pin::pin!(sleep(self.plan.hold - first_half));
+        let mut second_half = std::pin::pin!(sleep(self.plan.load.hold - first_half));
         loop {
             tokio::select! {
                 biased;

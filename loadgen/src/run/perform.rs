@@ -1,22 +1,25 @@
 //! One run from the command line to its folder.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::RunArgs;
 use crate::clock::{cpu_ns, now_ns};
+use crate::proxy::{Proxy, groups, measure, redirected};
 use crate::referee::Violations;
 use crate::report::{self, Environment, Exit, Run, SaveError, shareable_command, summary};
 use crate::run::coordinator::{Conclusion, StartError, conduct};
 use crate::run::environment::describe;
 use crate::run::interrupt::Interrupts;
-use crate::run::plan::Plan;
+use crate::run::plan::{LockKind, Plan, Route};
 use crate::run::preflight::{self, PreflightError};
-use crate::run::settings::SettingsError;
+use crate::run::settings::{self, SettingsError};
 use crate::run::stage::{Stage, StageError};
 use crate::run::summary::{Circumstances, sum_up};
 use crate::run::usage;
+use crate::scenario::FaultKind;
 
 /// Why there is no run to show.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,7 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 impl RunError {
@@ -50,7 +53,7 @@ impl RunError {
 
 /// `loadgen run`.
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, RunError> {
-    let plan = args.plan()?;
+    let plan = settings::plan(&args.load, &args.pauses, &args.servers, args.lock, args.seed)?;
     report::check_writable(&args.out)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let played = runtime.block_on(async {
@@ -97,20 +100,33 @@ pub(crate) async fn play(
     stage: &Stage,
     interrupts: &mut Interrupts,
 ) -> Result<Played, RunError> {
-    let plan = Arc::new(Plan { endpoints: stage.urls(), ..plan.clone() });
+    let mut plan = Plan { endpoints: stage.urls(), ..plan.clone() };
+    if matches!(stage, Stage::Empty) {
+        // Nothing can be done to servers that there are not.
+        plan.faults.retain(|fault| matches!(fault.kind, FaultKind::PauseNode { .. }));
+    }
+    if plan.lock == LockKind::Postgres {
+        // Its advisory locks are no data that could be deleted.
+        plan.faults.retain(|fault| !matches!(fault.kind, FaultKind::Flush { .. }));
+    }
+    let proxy = between(&mut plan, stage)?;
+    let plan = Arc::new(plan);
     eprintln!("{} lock on {}", plan.lock, stage.describe());
     tokio::select! {
         checked = preflight::check(&plan, stage) => checked?,
         () = interrupts.next() => return Err(StartError::Interrupted.into()),
     }
+    if let Some(proxy) = proxy.as_ref().filter(|_| plan.lock != LockKind::Postgres) {
+        announce(proxy, stage).await?;
+    }
     let server = describe(&plan.endpoints).await;
     let (cpu_before_ns, server_cpu_before_s) = (cpu_ns(), stage.cpu_s());
-    let conclusion = conduct(&plan, stage.memory(), interrupts).await?;
+    let conclusion = conduct(&plan, stage, proxy.as_ref(), interrupts).await?;
     let not_sent = conclusion.measured.counts.not_sent();
     if not_sent > 0 {
         eprintln!("warning: {not_sent} arrivals were not sent, because the queue of their node was full");
     }
-    let measured_start_ns = conclusion.start_ns.saturating_add(plan.measured_ns().0);
+    let measured_start_ns = conclusion.start_ns.saturating_add(plan.load.measured_ns().0);
     let started = SystemTime::now() - Duration::from_nanos(now_ns().saturating_sub(measured_start_ns));
     let around = Circumstances {
         command: shareable_command(std::env::args()),
@@ -122,6 +138,34 @@ pub(crate) async fn play(
         in_memory: stage.memory().is_some(),
     };
     Ok(Played { run: sum_up(&plan, around, &conclusion), conclusion, started })
+}
+
+/// A proxy between the nodes and the servers, where the plan has faults for the links.
+fn between(plan: &mut Plan, stage: &Stage) -> io::Result<Option<Proxy>> {
+    let groups = groups(plan.load.nodes, &plan.planned_faults());
+    if groups.is_empty() || plan.endpoints.is_empty() {
+        return Ok(None);
+    }
+    let proxy = Proxy::start(groups.len(), &stage.addresses(), plan.lock != LockKind::Postgres, plan.seed)?;
+    for (group, nodes) in groups.into_iter().enumerate() {
+        let urls = plan.endpoints.iter().enumerate();
+        let urls = urls.filter_map(|(endpoint, url)| Some(redirected(url, proxy.address(group, endpoint)?)));
+        plan.routes.push(Route { nodes, endpoints: urls.collect() });
+    }
+    Ok(Some(proxy))
+}
+
+/// What the proxy costs, so that nobody takes it for the lock's.
+async fn announce(proxy: &Proxy, stage: &Stage) -> io::Result<()> {
+    let (Some(straight), Some(proxied)) = (stage.addresses().into_iter().next(), proxy.address(0, 0)) else {
+        return Ok(());
+    };
+    let measured = tokio::task::spawn_blocking(move || measure(&straight, proxied)).await?;
+    match measured {
+        Ok(overhead) => eprintln!("fault proxy   {overhead}"),
+        Err(error) => eprintln!("warning: what the fault proxy costs could not be measured: {error}"),
+    }
+    Ok(())
 }
 
 /// Whether a threshold was missed; one that too few samples speak of was not kept.

@@ -1,12 +1,14 @@
 //! What a run is to do, settled before anything starts; every worker gets the same plan.
 
 use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::duration_ns;
+use crate::locks::control::Control;
+use crate::scenario::{Fault, FaultKind, Load, PlannedFault, planned};
+
+/// How many endpoints there are where the user does not say.
+pub(crate) const ENDPOINTS: u32 = 3;
 
 /// Which lock is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -16,23 +18,40 @@ pub(crate) enum LockKind {
     Quorum,
     /// the naive way: SET NX PX on one server, fixed TTL, plain DEL, no renewal
     Setnx,
+    /// one server with adaptive TTL, renewal at half of it, and a shadow key when a renewal finds the lock gone
+    Lease,
     /// the peer crate rslock (Redlock)
     Redlock,
+    /// PostgreSQL session advisory locks, on one server
+    Postgres,
     /// no lock at all: shows that the referee finds what there is to find
     None,
+    /// wrong on purpose, in one way
+    #[value(skip)]
+    Control(Control),
 }
 
 impl LockKind {
     /// Whether two holders at once, by their own word, are a bug of this lock.
     pub(crate) fn promises_exclusion(self) -> bool {
-        matches!(self, Self::Quorum | Self::Redlock)
+        matches!(self, Self::Quorum | Self::Redlock | Self::Control(_))
+    }
+
+    /// Whether the library answers for what the referee finds: it is no fault of ours if a peer breaks its promise.
+    pub(crate) fn is_ours(self) -> bool {
+        self == Self::Quorum
+    }
+
+    /// Whether it can do without real servers.
+    pub(crate) fn lives_in_memory(self) -> bool {
+        matches!(self, Self::Quorum | Self::Setnx | Self::None)
     }
 
     /// The smallest number of endpoints without which the lock cannot be had.
     pub(crate) fn endpoints_needed(self, endpoints: usize) -> usize {
         match self {
-            Self::Quorum | Self::Redlock => endpoints / 2 + 1,
-            Self::Setnx => 1,
+            Self::Quorum | Self::Redlock | Self::Control(_) => endpoints / 2 + 1,
+            Self::Setnx | Self::Lease | Self::Postgres => 1,
             Self::None => 0,
         }
     }
@@ -43,130 +62,70 @@ impl fmt::Display for LockKind {
         f.write_str(match self {
             Self::Quorum => "quorum",
             Self::Setnx => "setnx",
+            Self::Lease => "lease",
             Self::Redlock => "redlock",
+            Self::Postgres => "postgres",
             Self::None => "none",
+            Self::Control(control) => return write!(f, "control-{}", control.name()),
         })
     }
-}
-
-/// The law of the times between arrivals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Arrivals {
-    /// independent arrivals, as from many unrelated callers
-    Poisson,
-    /// evenly spaced
-    Constant,
-}
-
-impl fmt::Display for Arrivals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Poisson => "poisson",
-            Self::Constant => "constant",
-        })
-    }
-}
-
-/// How popular the keys are.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Skew {
-    /// All alike.
-    Uniform,
-    /// The k-th key with weight k to the power of -s.
-    Zipf(f64),
-    /// The first key with this share of all arrivals, the others alike.
-    Hot(f64),
-}
-
-/// A skew that is none of `uniform`, `zipf:S` and `hot:SHARE`.
-#[derive(Debug, thiserror::Error)]
-#[error("expected uniform, zipf:S with S from 0 to 10, or hot:SHARE with SHARE from 0 to 1")]
-pub(crate) struct SkewError;
-
-impl FromStr for Skew {
-    type Err = SkewError;
-
-    fn from_str(text: &str) -> Result<Self, SkewError> {
-        let number = |digits: &str, max: f64| {
-            let value = digits.parse::<f64>().map_err(|_| SkewError)?;
-            if (0.0..=max).contains(&value) { Ok(value) } else { Err(SkewError) }
-        };
-        match text.split_once(':') {
-            None if text == "uniform" => Ok(Self::Uniform),
-            Some(("zipf", exponent)) => Ok(Self::Zipf(number(exponent, 10.0)?)),
-            Some(("hot", share)) => Ok(Self::Hot(number(share, 1.0)?)),
-            _ => Err(SkewError),
-        }
-    }
-}
-
-impl fmt::Display for Skew {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uniform => f.write_str("uniform"),
-            Self::Zipf(exponent) => write!(f, "zipf:{exponent}"),
-            Self::Hot(share) => write!(f, "hot:{share}"),
-        }
-    }
-}
-
-/// Pauses of whole nodes, as a garbage collector or a frozen virtual machine would cause them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct NodePauses {
-    /// How many nodes are ever paused: the first ones.
-    pub(crate) nodes: u32,
-    /// From the start of one pause of a node to the start of its next.
-    pub(crate) every: Duration,
-    /// How long each lasts.
-    pub(crate) length: Duration,
 }
 
 /// Everything about a run that its workers need to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
+    /// The scenario's name.
+    pub(crate) scenario: String,
     pub(crate) lock: LockKind,
     /// URLs of the servers; empty when the endpoints live in memory.
     pub(crate) endpoints: Vec<String>,
-    pub(crate) nodes: u32,
-    pub(crate) rate_per_s: f64,
-    pub(crate) arrivals: Arrivals,
-    pub(crate) keys: u32,
-    pub(crate) skew: Skew,
-    pub(crate) hold: Duration,
-    pub(crate) ttl: Duration,
-    /// How long an acquisition may wait for a lock that is held.
-    pub(crate) wait: Duration,
-    /// Load before the figures begin, so that connections and caches are warm.
-    pub(crate) warm_up: Duration,
-    /// The time that the figures are about.
-    pub(crate) duration: Duration,
-    /// Load after the figures end, so that the last ones measured meet the same company as the first.
-    pub(crate) cool_down: Duration,
+    /// Which nodes go to the endpoints through the fault proxy; empty when nobody does.
+    pub(crate) routes: Vec<Route>,
+    pub(crate) load: Load,
+    pub(crate) faults: Vec<Fault>,
     pub(crate) seed: u64,
-    pub(crate) pauses: Option<NodePauses>,
+}
+
+/// Nodes that find the endpoints at other URLs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Route {
+    pub(crate) nodes: Vec<u32>,
+    pub(crate) endpoints: Vec<String>,
 }
 
 impl Plan {
-    /// From the first arrival to the last, in nanoseconds.
-    pub(crate) fn length_ns(&self) -> u64 {
-        self.measured_ns().1.saturating_add(duration_ns(self.cool_down))
+    /// Where a node finds the endpoints.
+    pub(crate) fn endpoints_of(&self, node: u32) -> &[String] {
+        let route = self.routes.iter().find(|route| route.nodes.contains(&node));
+        route.map_or(&self.endpoints, |route| &route.endpoints)
     }
 
-    /// Start and end of the part that the figures are about, from the start of the run.
-    pub(crate) fn measured_ns(&self) -> (u64, u64) {
-        let start = duration_ns(self.warm_up);
-        (start, start.saturating_add(duration_ns(self.duration)))
+    /// Everything that is to happen to this run.
+    pub(crate) fn planned_faults(&self) -> Vec<PlannedFault> {
+        planned(&self.load, self.endpoint_count(), &self.faults, self.seed)
     }
 
-    /// Whether an arrival due at `due_ns` after the start belongs to the figures.
-    pub(crate) fn measures(&self, due_ns: u64) -> bool {
-        let (start, end) = self.measured_ns();
-        (start..end).contains(&due_ns)
+    pub(crate) fn endpoint_count(&self) -> u32 {
+        if self.endpoints.is_empty() {
+            ENDPOINTS
+        } else {
+            u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX)
+        }
     }
 
-    /// How many nodes get paused, each therefore a process (in memory: a thread) of its own.
-    pub(crate) fn paused_nodes(&self) -> u32 {
-        self.pauses.map_or(0, |pauses| pauses.nodes.min(self.nodes))
+    /// The nodes that get stopped, each therefore a process (in memory: a thread) of its own.
+    pub(crate) fn paused_nodes(&self) -> Vec<u32> {
+        let mut nodes: Vec<u32> = self
+            .faults
+            .iter()
+            .filter_map(|fault| match &fault.kind {
+                FaultKind::PauseNode { nodes } => Some(nodes.members(self.load.nodes)),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
     }
 }

@@ -7,7 +7,8 @@ use leasehold::admin::{self, AdminError};
 use leasehold::{Client, ConnectError, EndpointState, EndpointStatus};
 use tokio::time::{Instant, sleep};
 
-use crate::locks::{self, quorum, server};
+use crate::locks::control::Control;
+use crate::locks::{self, postgres, quorum, server};
 use crate::run::plan::{LockKind, Plan};
 use crate::run::stage::Stage;
 
@@ -54,13 +55,31 @@ pub(crate) enum PreflightError {
 pub(crate) async fn check(plan: &Plan, stage: &Stage) -> Result<(), PreflightError> {
     match (stage, plan.lock) {
         (Stage::Empty | Stage::Memory(_), _) | (_, LockKind::None) => Ok(()),
-        (Stage::Spawned(_), LockKind::Quorum) => {
+        (_, LockKind::Control(Control::MajorityOfOne)) => {
+            for url in &plan.endpoints {
+                admin::fresh(quorum::builder(std::slice::from_ref(url), None, plan.load.ttl)).await?;
+            }
+            Ok(())
+        }
+        (Stage::Spawned(_), LockKind::Quorum | LockKind::Control(_)) => {
             // They were started for this run: nobody knows better that they are new.
-            let builder = quorum::builder(&plan.endpoints, None, plan.ttl);
+            let builder = quorum::builder(&plan.endpoints, None, plan.load.ttl);
             admin::fresh(builder).await.map(drop).map_err(PreflightError::from)
         }
-        (Stage::Given(_), LockKind::Quorum) => await_votes(plan).await,
-        (_, LockKind::Setnx) => await_servers(plan, &plan.endpoints[..plan.endpoints.len().min(1)]).await,
+        (_, LockKind::Quorum | LockKind::Control(_)) => await_votes(plan).await,
+        (_, LockKind::Setnx | LockKind::Lease) => {
+            await_servers(plan, &plan.endpoints[..plan.endpoints.len().min(1)]).await
+        }
+        (_, LockKind::Postgres) => {
+            let url = plan.endpoints.first().map_or("", String::as_str);
+            postgres::look(url).await.map_err(|error| PreflightError::TooFew {
+                lock: plan.lock,
+                needed: 1,
+                of: 1,
+                up: 0,
+                reasons: error.to_string(),
+            })
+        }
         (_, LockKind::Redlock) => await_servers(plan, &plan.endpoints).await,
     }
 }
@@ -82,7 +101,7 @@ async fn await_servers(plan: &Plan, urls: &[String]) -> Result<(), PreflightErro
 
 /// Connects as a node would, and sits out a quarantine in plain sight.
 async fn await_votes(plan: &Plan) -> Result<(), PreflightError> {
-    let client = quorum::builder(&plan.endpoints, None, plan.ttl).connect().await?;
+    let client = quorum::builder(&plan.endpoints, None, plan.load.ttl).connect().await?;
     let settled = Instant::now() + SETTLE;
     while count(&client, |state| matches!(state, EndpointState::Connecting)) > 0 && Instant::now() < settled {
         sleep(LOOK_EVERY).await;

@@ -78,8 +78,8 @@ impl Probe {
         }
     }
 
-    /// An acquisition due at `due_ns` was called.
-    pub(crate) fn sent(&self, due_ns: u64, call_ns: u64) {
+    /// An acquisition due at `due_ns` was called; its node was busy until `ready_ns`.
+    pub(crate) fn sent(&self, due_ns: u64, call_ns: u64, ready_ns: u64) {
         let mut inner = self.inner();
         if !inner.measures(due_ns) {
             return;
@@ -88,8 +88,11 @@ impl Probe {
         inner.counts.sent += 1;
         inner.recorder.record(Phase::DueToSent, call_ns, late_ns);
         match &mut inner.sendings {
-            Some(sendings) => sendings.push((due_ns, call_ns)),
-            None => inner.recorder.record(Phase::SendLag, call_ns, late_ns),
+            Some(sendings) => sendings.push((due_ns.max(ready_ns), call_ns)),
+            None => {
+                let lag_ns = call_ns.saturating_sub(due_ns.max(ready_ns));
+                inner.recorder.record(Phase::SendLag, call_ns, lag_ns);
+            }
         }
     }
 

@@ -1,12 +1,13 @@
 //! The arrivals of a run, drawn from its seed alone: the same for every lock, in every process, on every machine.
 //! Hence `libm`: the system's own logarithm may differ in its last bit.
 
+use rand::RngExt;
 use rand::distr::weighted::WeightedIndex;
 use rand::distr::{Distribution, Uniform};
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 
-use crate::run::plan::{Arrivals, Plan, Skew};
+use crate::run::plan::Plan;
+use crate::scenario::{self, Arrivals, Skew, Stretch};
 
 /// Streams of the run's generator. One each, so that a draw more in one of them moves nothing in the others.
 #[derive(Clone, Copy, Debug)]
@@ -15,14 +16,11 @@ pub(crate) enum Stream {
     Gaps = 1,
     Nodes = 2,
     Keys = 3,
-    Pauses = 4,
 }
 
 /// The run's generator for one purpose.
 pub(crate) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
-    let mut generator = ChaCha8Rng::seed_from_u64(seed);
-    generator.set_stream(stream as u64);
-    generator
+    scenario::generator(seed, stream as u64)
 }
 
 /// One acquisition to come.
@@ -38,10 +36,11 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Schedule {
     arrivals: Arrivals,
-    mean_gap_ns: f64,
     length_ns: u64,
     count: u64,
-    clock_ns: f64,
+    /// Arrivals that would be due by now if none were left to chance.
+    clock: f64,
+    rates: Rates,
     gaps: ChaCha8Rng,
     nodes: (ChaCha8Rng, Uniform<u32>),
     keys: (ChaCha8Rng, WeightedIndex<f64>),
@@ -54,18 +53,19 @@ pub(crate) struct ScheduleError(String);
 
 impl Schedule {
     pub(crate) fn new(plan: &Plan) -> Result<Self, ScheduleError> {
-        let nodes = Uniform::new(0, plan.nodes).map_err(|error| ScheduleError(format!("nodes: {error}")))?;
-        let keys = WeightedIndex::new(weights(plan.keys, plan.skew))
+        let nodes =
+            Uniform::new(0, plan.load.nodes).map_err(|error| ScheduleError(format!("nodes: {error}")))?;
+        let keys = WeightedIndex::new(weights(plan.load.keys, plan.load.skew))
             .map_err(|error| ScheduleError(format!("keys: {error}")))?;
-        if !plan.rate_per_s.is_finite() || plan.rate_per_s <= 0.0 {
-            return Err(ScheduleError(format!("a rate of {} a second", plan.rate_per_s)));
+        if !plan.load.rate_per_s.is_finite() || plan.load.rate_per_s <= 0.0 {
+            return Err(ScheduleError(format!("a rate of {} a second", plan.load.rate_per_s)));
         }
         Ok(Self {
-            arrivals: plan.arrivals,
-            mean_gap_ns: 1e9 / plan.rate_per_s,
-            length_ns: plan.length_ns(),
+            arrivals: plan.load.arrivals,
+            length_ns: plan.load.length_ns(),
             count: 0,
-            clock_ns: 0.0,
+            clock: 0.0,
+            rates: Rates::new(plan.load.stretches()),
             gaps: generator(plan.seed, Stream::Gaps),
             nodes: (generator(plan.seed, Stream::Nodes), nodes),
             keys: (generator(plan.seed, Stream::Keys), keys),
@@ -75,22 +75,60 @@ impl Schedule {
     fn next_due_ns(&mut self) -> u64 {
         self.count += 1;
         match self.arrivals {
-            // By multiplication: adding gaps up would add their rounding up as well.
+            // By counting: adding gaps up would add their rounding up as well.
             #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 arrivals")]
-            Arrivals::Constant => self.clock_ns = self.count as f64 * self.mean_gap_ns,
+            Arrivals::Constant => self.clock = self.count as f64,
             // 1 - u lies in (0, 1], so the logarithm is finite.
-            Arrivals::Poisson => {
-                self.clock_ns -= self.mean_gap_ns * libm::log(1.0 - self.gaps.random::<f64>());
-            }
+            Arrivals::Poisson => self.clock -= libm::log(1.0 - self.gaps.random::<f64>()),
         }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "saturates; never negative"
         )]
-        let due_ns = self.clock_ns as u64;
+        let due_ns = (self.rates.seconds_until(self.clock) * 1e9) as u64;
         due_ns
     }
+}
+
+/// When so many arrivals are due, stretch by stretch.
+#[derive(Debug)]
+struct Rates {
+    stretches: std::vec::IntoIter<Stretch>,
+    current: Option<Stretch>,
+    /// Time and arrivals before the current stretch.
+    before_s: f64,
+    before: f64,
+}
+
+impl Rates {
+    fn new(stretches: Vec<Stretch>) -> Self {
+        let mut stretches = stretches.into_iter();
+        let current = stretches.next();
+        Self { stretches, current, before_s: 0.0, before: 0.0 }
+    }
+
+    /// Asked for more arrivals each time. After the last stretch, never.
+    fn seconds_until(&mut self, arrivals: f64) -> f64 {
+        while let Some(stretch) = self.current {
+            let here = (stretch.from_per_s + stretch.to_per_s) / 2.0 * stretch.length_s;
+            if arrivals < self.before + here {
+                return self.before_s + within(stretch, arrivals - self.before);
+            }
+            self.before += here;
+            self.before_s += stretch.length_s;
+            self.current = self.stretches.next();
+        }
+        f64::INFINITY
+    }
+}
+
+/// The time into a stretch at which so many of its arrivals are due: the root of `slope / 2 t^2 + from t = arrivals`,
+/// in the form that no difference of like numbers spoils.
+fn within(stretch: Stretch, arrivals: f64) -> f64 {
+    let slope = (stretch.to_per_s - stretch.from_per_s) / stretch.length_s;
+    let root = libm::sqrt((stretch.from_per_s * stretch.from_per_s + 2.0 * slope * arrivals).max(0.0));
+    2.0 * arrivals / (stretch.from_per_s + root)
 }
 
 impl Iterator for Schedule {
@@ -126,24 +164,25 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::run::plan::LockKind;
+    use crate::scenario::Load;
 
     pub(crate) fn plan(arrivals: Arrivals, skew: Skew, seed: u64) -> Plan {
-        Plan {
-            lock: LockKind::None,
-            endpoints: Vec::new(),
-            nodes: 40,
-            rate_per_s: 2_000.0,
+        let load = Load {
             arrivals,
-            keys: 200,
             skew,
-            hold: Duration::from_millis(2),
-            ttl: Duration::from_secs(5),
-            wait: Duration::from_secs(2),
             warm_up: Duration::from_secs(1),
             duration: Duration::from_secs(8),
             cool_down: Duration::from_secs(1),
+            ..Load::default()
+        };
+        Plan {
+            scenario: "calm".to_owned(),
+            lock: LockKind::None,
+            endpoints: Vec::new(),
+            routes: Vec::new(),
+            load,
+            faults: Vec::new(),
             seed,
-            pauses: None,
         }
     }
 
@@ -186,7 +225,31 @@ pub(crate) mod tests {
     fn constant_arrivals_are_evenly_spaced() {
         let arrivals = drawn(Arrivals::Constant, Skew::Uniform, 11);
         assert_eq!(arrivals.len(), 19_999, "10 s at 2,000 a second, the last instant left out");
-        assert!(arrivals.windows(2).all(|pair| pair[1].due_ns - pair[0].due_ns == 500_000));
+        assert!(arrivals.windows(2).all(|pair| (pair[1].due_ns - pair[0].due_ns).abs_diff(500_000) <= 1));
+    }
+
+    #[test]
+    fn a_profile_moves_the_arrivals_where_it_says() {
+        let counts = |profile: &str| {
+            let mut plan = plan(Arrivals::Constant, Skew::Uniform, 5);
+            plan.load.profile = profile.parse().unwrap();
+            let arrivals: Vec<Arrival> = Schedule::new(&plan).unwrap().collect();
+            let between = |from_s: u64, to_s: u64| {
+                let range = from_s * 1_000_000_000..to_s * 1_000_000_000;
+                arrivals.iter().filter(|arrival| range.contains(&arrival.due_ns)).count()
+            };
+            assert!(arrivals.is_sorted_by_key(|arrival| arrival.due_ns));
+            [between(0, 1), between(1, 5), between(5, 9), between(9, 10)]
+        };
+        let near = |profile: &str, expected: [usize; 4]| {
+            let found = counts(profile);
+            let off = found.iter().zip(expected).map(|(found, expected)| found.abs_diff(expected)).max();
+            assert!(off <= Some(2), "{profile}: {found:?} for {expected:?}");
+        };
+        near("ramp:4000", [2_000, 10_000, 14_000, 4_000]);
+        near("ramp:1000", [2_000, 7_000, 5_000, 1_000]);
+        near("step:4000,2", [2_000, 8_000, 16_000, 4_000]);
+        near("spike:10000,4s,2s", [2_000, 8_000, 24_000, 2_000]);
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! The servers of a run: started for it, running already, or in memory.
 
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use leasehold::memory::MemoryEndpoints;
-use leasehold_trio::{StartError, Trio};
+use leasehold_trio::{Data as Kept, StartError, Trio};
 
 use crate::cli::ServerArgs;
-use crate::run::plan::LockKind;
+use crate::proxy::host_and_port;
+use crate::run::plan::{ENDPOINTS, LockKind};
+use crate::run::postgres::{PostgresError, PostgresServer};
 use crate::run::usage;
-
-/// How many endpoints there are where the user does not say.
-const ENDPOINTS: usize = 3;
+use crate::scenario::Data;
 
 /// Where the locks live.
 #[derive(Debug)]
@@ -16,7 +19,9 @@ pub(crate) enum Stage {
     /// Nowhere: no lock needs no server.
     Empty,
     /// Servers that end with this program.
-    Spawned(Box<Trio>),
+    Spawned(Arc<Mutex<Trio>>),
+    /// A PostgreSQL server that ends with this program.
+    Postgres(Arc<Mutex<PostgresServer>>),
     /// Servers of somebody else, by URL.
     Given(Vec<String>),
     /// In this program's memory.
@@ -29,6 +34,9 @@ pub(crate) enum StageError {
     /// They could not be started.
     #[error("{0}\n  --memory needs no server; --endpoints takes servers that run already")]
     Spawn(#[from] StartError),
+    /// PostgreSQL could not be started.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// A library's complaint.
     #[error("{0}")]
     Memory(String),
@@ -38,34 +46,107 @@ impl Stage {
     /// Gets the servers that the command line asks for.
     pub(crate) fn set(lock: LockKind, servers: &ServerArgs) -> Result<Self, StageError> {
         if servers.memory {
-            let endpoints = MemoryEndpoints::new(ENDPOINTS);
+            let endpoints = MemoryEndpoints::new(ENDPOINTS as usize);
             return endpoints.map(Self::Memory).map_err(|error| StageError::Memory(error.to_string()));
         }
         if !servers.endpoints.is_empty() {
             return Ok(Self::Given(servers.endpoints.clone()));
         }
-        if lock == LockKind::None {
-            return Ok(Self::Empty);
+        match lock {
+            LockKind::None => return Ok(Self::Empty),
+            LockKind::Postgres => {
+                return Ok(Self::Postgres(Arc::new(Mutex::new(PostgresServer::start()?))));
+            }
+            _ => {}
         }
-        Ok(Self::Spawned(Box::new(Trio::start()?)))
+        Ok(Self::Spawned(Arc::new(Mutex::new(Trio::start()?))))
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {
         match self {
             Self::Empty | Self::Memory(_) => Vec::new(),
-            Self::Spawned(trio) => trio.urls().into(),
+            Self::Spawned(trio) => locked(trio).urls().into(),
+            Self::Postgres(server) => vec![locked(server).url()],
             Self::Given(urls) => urls.clone(),
         }
+    }
+
+    /// `host:port` of each server.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let port = |url: &str| if url.starts_with("postgres") { 5432 } else { 6379 };
+        self.urls().iter().map(|url| host_and_port(url, port(url))).collect()
     }
 
     pub(crate) fn memory(&self) -> Option<&MemoryEndpoints> {
         if let Self::Memory(endpoints) = self { Some(endpoints) } else { None }
     }
 
+    /// Stops a server where it stands.
+    pub(crate) fn pause(&self, endpoint: u32) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            return locked(server).pause();
+        }
+        let trio = self.own()?;
+        let trio = locked(trio);
+        let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
+        server.pause().map_err(io::Error::other)
+    }
+
+    /// Lets it run on.
+    pub(crate) fn resume(&self, endpoint: u32) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            return locked(server).resume();
+        }
+        let trio = self.own()?;
+        let trio = locked(trio);
+        let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
+        server.resume().map_err(io::Error::other)
+    }
+
+    /// Ends a server's process.
+    pub(crate) fn kill(&self, endpoint: u32) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            return locked(server).kill();
+        }
+        if endpoint >= ENDPOINTS {
+            return Err(no_such_endpoint());
+        }
+        locked(self.own()?).server(endpoint as usize).kill().map_err(io::Error::other)
+    }
+
+    /// Starts it again, and returns when it answers.
+    pub(crate) async fn restart(&self, endpoint: u32, data: Data) -> io::Result<()> {
+        if let Self::Postgres(server) = self {
+            let server = Arc::clone(server);
+            let starting = tokio::task::spawn_blocking(move || locked(&server).restart());
+            return starting.await?.map_err(io::Error::other);
+        }
+        let trio = Arc::clone(self.own()?);
+        let data = match data {
+            Data::Keep => Kept::Keep,
+            Data::Discard => Kept::Discard,
+        };
+        // Starting takes tens of milliseconds, in which the referee must not stand still.
+        let starting =
+            tokio::task::spawn_blocking(move || locked(&trio).server(endpoint as usize).restart(data));
+        starting.await?.map_err(io::Error::other)
+    }
+
+    /// Deletes a server's data.
+    pub(crate) async fn flush(&self, endpoint: u32) -> io::Result<()> {
+        let trio = Arc::clone(self.own()?);
+        let flushing = tokio::task::spawn_blocking(move || {
+            let trio = locked(&trio);
+            let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
+            server.command(&["FLUSHALL"]).map(drop).map_err(io::Error::other)
+        });
+        flushing.await?
+    }
+
     /// Processor time that the servers of this program have used so far.
     pub(crate) fn cpu_s(&self) -> Option<f64> {
         let Self::Spawned(trio) = self else { return None };
-        trio.servers().iter().map(|server| usage::cpu_s(server.pid())).sum()
+        locked(trio).servers().iter().map(|server| usage::cpu_s(server.pid())).sum()
     }
 
     /// In a few words, for the head of a run.
@@ -73,9 +154,11 @@ impl Stage {
         match self {
             Self::Empty => "no servers".to_owned(),
             Self::Spawned(trio) => {
+                let trio = locked(trio);
                 let [first, ..] = trio.servers();
                 format!("three of {}, started for this run", first.program())
             }
+            Self::Postgres(_) => "PostgreSQL, started for this run".to_owned(),
             Self::Given(urls) => {
                 let shown: Vec<_> = urls.iter().map(|url| super::endpoints::without_password(url)).collect();
                 shown.join(", ")
@@ -83,4 +166,20 @@ impl Stage {
             Self::Memory(endpoints) => format!("{} endpoints in memory", endpoints.len()),
         }
     }
+
+    fn own(&self) -> io::Result<&Arc<Mutex<Trio>>> {
+        match self {
+            Self::Spawned(trio) => Ok(trio),
+            _ => Err(io::Error::other("the servers are not this program's own")),
+        }
+    }
+}
+
+fn no_such_endpoint() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "there is no such endpoint")
+}
+
+/// What a panic left behind are servers all the same.
+fn locked<T>(servers: &Mutex<T>) -> MutexGuard<'_, T> {
+    servers.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,7 +10,6 @@ use crate::report::{
 };
 use crate::run::coordinator::Conclusion;
 use crate::run::link::Closing;
-use crate::run::pauses::planned;
 use crate::run::plan::Plan;
 use crate::run::schedule::Schedule;
 
@@ -40,9 +39,9 @@ pub(crate) fn sum_up(plan: &Plan, around: Circumstances, conclusion: &Conclusion
         schema: SCHEMA,
         command: around.command,
         started: rfc3339(around.started),
-        scenario: scenario(plan).to_owned(),
+        scenario: plan.scenario.clone(),
         lock: plan.lock.to_string(),
-        nodes: plan.nodes,
+        nodes: plan.load.nodes,
         seed: plan.seed,
         parameters: parameters(plan, around.in_memory),
         environment: around.environment,
@@ -76,11 +75,6 @@ pub(crate) fn sum_up(plan: &Plan, around: Circumstances, conclusion: &Conclusion
     }
 }
 
-/// The scenario's name, for people and for the folder.
-fn scenario(plan: &Plan) -> &'static str {
-    if plan.pauses.is_some() { "gc-pause" } else { "calm" }
-}
-
 /// What was asked of the nodes in the measured part, as far as it was played.
 struct Offered {
     arrivals: u64,
@@ -89,7 +83,7 @@ struct Offered {
 
 impl Offered {
     fn of(plan: &Plan, conclusion: &Conclusion) -> Self {
-        let (from_ns, to_ns) = plan.measured_ns();
+        let (from_ns, to_ns) = plan.load.measured_ns();
         let played_ns = conclusion.stopped_ns.unwrap_or(u64::MAX);
         let to_ns = to_ns.min(played_ns).max(from_ns);
         let arrivals = Schedule::new(plan).map_or(0, |schedule| {
@@ -102,28 +96,28 @@ impl Offered {
 
 fn parameters(plan: &Plan, simulated: bool) -> Parameters {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let pause = |pause: crate::run::pauses::PlannedPause| PlannedFault {
-        fault: "pause-node".to_owned(),
-        target: format!("node {}", pause.node),
-        detail: String::new(),
-        at_ms: pause.start_ns.saturating_sub(plan.measured_ns().0) / 1_000_000,
-        length_ms: (pause.end_ns - pause.start_ns) / 1_000_000,
+    let fault = |fault: crate::scenario::PlannedFault| PlannedFault {
+        fault: fault.action.name().to_owned(),
+        target: fault.action.target(),
+        detail: fault.action.detail(),
+        at_ms: fault.start_ns.saturating_sub(plan.load.measured_ns().0) / 1_000_000,
+        length_ms: (fault.end_ns - fault.start_ns) / 1_000_000,
     };
     Parameters {
-        rate_per_s: plan.rate_per_s,
-        duration_ms: ms(plan.duration),
-        warm_up_ms: ms(plan.warm_up),
-        cool_down_ms: ms(plan.cool_down),
-        keys: plan.keys,
-        skew: plan.skew.to_string(),
-        arrivals: plan.arrivals.to_string(),
-        hold_us: duration_ns(plan.hold) / 1_000,
-        wait_ms: ms(plan.wait),
-        ttl_ms: ms(plan.ttl),
-        profile: "constant".to_owned(),
-        think_us: 0,
-        faults: planned(plan).into_iter().map(pause).collect(),
-        faults_simulated: simulated && plan.pauses.is_some(),
+        rate_per_s: plan.load.rate_per_s,
+        duration_ms: ms(plan.load.duration),
+        warm_up_ms: ms(plan.load.warm_up),
+        cool_down_ms: ms(plan.load.cool_down),
+        keys: plan.load.keys,
+        skew: plan.load.skew.to_string(),
+        arrivals: plan.load.arrivals.to_string(),
+        hold_us: duration_ns(plan.load.hold) / 1_000,
+        wait_ms: ms(plan.load.wait),
+        ttl_ms: ms(plan.load.ttl),
+        profile: plan.load.profile.to_string(),
+        think_us: duration_ns(plan.load.think) / 1_000,
+        faults: plan.planned_faults().into_iter().map(fault).collect(),
+        faults_simulated: simulated && !plan.faults.is_empty(),
     }
 }
 

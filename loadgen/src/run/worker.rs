@@ -104,7 +104,7 @@ struct Shift {
 
 impl Shift {
     async fn work(self, locks: Vec<(u32, Arc<dyn Lock>)>, link: Frames) -> io::Result<()> {
-        let (measured_from, measured_to) = self.plan.measured_ns();
+        let (measured_from, measured_to) = self.plan.load.measured_ns();
         self.probe.measure(self.start_ns + measured_from, self.start_ns + measured_to);
         let (sink, orders) = link.split();
         let (outbox, queue) = Outbox::new();

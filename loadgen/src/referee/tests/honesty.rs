@@ -11,7 +11,7 @@ fn failure(node: u32, call_ns: u64, end_ns: u64) -> Failure {
 #[test]
 fn exposed_are_the_holds_that_met_a_fault() {
     let mut referee = Referee::new();
-    let pause = referee.fault_begun(Some(1), 100);
+    let pause = referee.fault_begun(Some(&[1]), 100);
     referee.fault_ended(pause, 200);
     referee.fault_begun(None, 1_000);
     let on = |grant_id: u32, node: u32, granted_ns: u64, last_act_ns: u64| GrantRecord {

@@ -41,7 +41,7 @@ fn timeline() -> Timeline {
 /// Findings of a run in which a sleeper's write met a later grant.
 fn safety(token: Option<u64>) -> Safety {
     let mut referee = Referee::new();
-    referee.fault_begun(Some(1), 5);
+    referee.fault_begun(Some(&[1]), 5);
     let write = Write { key: 0, grant_id: 1, granted_ns: 0, token, ordinal: 0 };
     referee.write(&write, 1);
     let later_token = token.map(|token| token + 1);
