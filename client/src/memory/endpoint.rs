@@ -19,13 +19,15 @@ use crate::scripts::Settings;
 pub(super) struct MemoryEndpoint {
     server: MemoryServer,
     settings: Arc<Settings>,
+    connection: watch::Receiver<Connection>,
     /// Ends when the call before has been carried out, or is lost.
     previous: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl MemoryEndpoint {
     pub(super) fn new(server: MemoryServer, settings: Arc<Settings>) -> Self {
-        Self { server, settings, previous: Mutex::new(None) }
+        let connection = server.link();
+        Self { server, settings, connection, previous: Mutex::new(None) }
     }
 
     /// Sends a call on its way, and gives what comes back within the timeout.
@@ -34,7 +36,8 @@ impl MemoryEndpoint {
         timeout_ms: u32,
         act: impl FnOnce(&mut Process) -> T + Send + 'static,
     ) -> BoxFuture<'static, Result<T, CallError>> {
-        let connection = self.server.connection.subscribe();
+        let mut connection = self.connection.clone();
+        connection.mark_unchanged();
         let broken = |reason| future::ready(Err(CallError::Unknown(reason))).boxed();
         match &*connection.borrow() {
             Connection::Up { .. } => {}
@@ -46,7 +49,7 @@ impl MemoryEndpoint {
         if previous.as_mut().is_some_and(|call| call.try_recv().is_err_and(is_over)) {
             *previous = None;
         }
-        if previous.is_none() && passage.is_immediate() && !*self.server.hung.borrow() {
+        if previous.is_none() && passage.is_immediate() && !self.server.is_hung() {
             return future::ready(lock(&self.server.process).execute(act)).boxed();
         }
         let (done, next) = oneshot::channel();
@@ -86,10 +89,7 @@ async fn travel<T>(
     if passage.request_lost {
         return;
     }
-    let mut hung = server.hung.subscribe();
-    if hung.wait_for(|hung| !hung).await.is_err() {
-        return;
-    }
+    server.resumed().await;
     let outcome = {
         let mut process = lock(&server.process);
         if process.incarnation() != passage.incarnation {
@@ -134,7 +134,7 @@ impl Endpoint for MemoryEndpoint {
     }
 
     fn connection(&self) -> watch::Receiver<Connection> {
-        self.server.connection.subscribe()
+        self.connection.clone()
     }
 
     fn run<'a>(

@@ -182,6 +182,11 @@ impl Keyspace {
         standing.map(move |(key, entry)| (key.as_str(), &entry.value, entry.left(now_ms)))
     }
 
+    /// Removes what has expired.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        self.entries.retain(|_, entry| entry.stands(now_ms));
+    }
+
     fn entry(&self, key: &str, now_ms: u64) -> Option<&Entry> {
         self.entries.get(key).filter(|entry| entry.stands(now_ms))
     }
@@ -189,7 +194,7 @@ impl Keyspace {
     /// Removes what has expired, each time that the entries have doubled.
     fn sweep(&mut self, now_ms: u64) {
         if self.entries.len() >= self.sweep_len {
-            self.entries.retain(|_, entry| entry.stands(now_ms));
+            self.expire(now_ms);
             self.sweep_len = (self.entries.len() * 2).max(SWEEP_LEN_MIN);
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::store::{Store, Value};
 use crate::chance::Chance;
@@ -25,11 +26,23 @@ use crate::scripts::Settings;
 pub struct MemoryServer {
     pub(super) label: String,
     pub(super) process: Arc<Mutex<Process>>,
-    pub(super) connection: watch::Sender<Connection>,
-    /// Whether it stands still.
-    pub(super) hung: watch::Sender<bool>,
+    links: Arc<Mutex<Links>>,
+    stop: Arc<Stop>,
     pub(super) clock: Clock,
     chance: Chance,
+}
+
+/// Each client's connection. One channel each: the receivers of one channel are woken in no order that a seed would fix.
+struct Links {
+    connection: Connection,
+    clients: Vec<watch::Sender<Connection>>,
+}
+
+/// Whether a server stands still.
+#[derive(Default)]
+struct Stop {
+    stopped: AtomicBool,
+    resumed: Notify,
 }
 
 /// What a server held at one moment. It can be restarted with just that.
@@ -201,10 +214,46 @@ impl MemoryServer {
         Self {
             label: format!("memory:{index}"),
             process: Arc::new(Mutex::new(Process::new(index, clock))),
-            connection: watch::Sender::new(Connection::Up { epoch: 0 }),
-            hung: watch::Sender::new(false),
+            links: Arc::new(Mutex::new(Links {
+                connection: Connection::Up { epoch: 0 },
+                clients: Vec::new(),
+            })),
+            stop: Arc::default(),
             clock: clock.clone(),
             chance: chance.clone(),
+        }
+    }
+
+    /// A client's connection to it.
+    pub(super) fn link(&self) -> watch::Receiver<Connection> {
+        let mut links = lock(&self.links);
+        links.clients.retain(|client| !client.is_closed());
+        let (client, receiver) = watch::channel(links.connection.clone());
+        links.clients.push(client);
+        receiver
+    }
+
+    fn set_connection(&self, change: impl FnOnce(&Connection) -> Connection) {
+        let mut links = lock(&self.links);
+        links.connection = change(&links.connection);
+        for client in &links.clients {
+            client.send_replace(links.connection.clone());
+        }
+    }
+
+    pub(super) fn is_hung(&self) -> bool {
+        self.stop.stopped.load(Ordering::Acquire)
+    }
+
+    /// Waits while it stands still.
+    pub(super) async fn resumed(&self) {
+        loop {
+            let mut resumed = std::pin::pin!(self.stop.resumed.notified());
+            resumed.as_mut().enable();
+            if !self.is_hung() {
+                return;
+            }
+            resumed.await;
         }
     }
 
@@ -290,7 +339,7 @@ impl MemoryServer {
     /// Breaks every client's connection to it. What has been sent may still be carried out.
     pub fn disconnect(&self) {
         lock(&self.process).disconnect_listeners();
-        self.connection.send_replace(Connection::Down("disconnected".into()));
+        self.set_connection(|_| Connection::Down("disconnected".into()));
     }
 
     /// Lets clients reach it again.
@@ -300,7 +349,7 @@ impl MemoryServer {
             process.connect_listeners();
             process.next_epoch()
         };
-        self.connection.send_replace(Connection::Up { epoch });
+        self.set_connection(|_| Connection::Up { epoch });
     }
 
     // The process.
@@ -308,12 +357,13 @@ impl MemoryServer {
     /// Stops it, connections and all, as `SIGSTOP` does: it answers nothing more. What has been sent, and what is sent
     /// meanwhile, it carries out when it goes on.
     pub fn hang(&self) {
-        self.hung.send_replace(true);
+        self.stop.stopped.store(true, Ordering::Release);
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        self.hung.send_replace(false);
+        self.stop.stopped.store(false, Ordering::Release);
+        self.stop.resumed.notify_waiters();
     }
 
     /// Makes it refuse everything in these words, as a server does that is out of memory, loading or read-only. Nothing is
@@ -369,12 +419,9 @@ impl MemoryServer {
             process.next_epoch()
         };
         self.resume();
-        self.connection.send_if_modified(|connection| match connection {
-            Connection::Up { epoch } => {
-                *epoch = next;
-                true
-            }
-            Connection::Down(_) | Connection::Connecting => false,
+        self.set_connection(|connection| match connection {
+            Connection::Up { .. } => Connection::Up { epoch: next },
+            other => other.clone(),
         });
     }
 
@@ -382,8 +429,11 @@ impl MemoryServer {
 
     /// Steps its clock: forwards, or backwards if negative. What it holds expires that much sooner, or later.
     pub fn step_clock(&self, step_ms: i64) {
-        let clock = &mut lock(&self.process).clock;
-        clock.set(clock.now_us().saturating_add_signed(step_ms.saturating_mul(1_000)), clock.rate_ppm);
+        let mut process = lock(&self.process);
+        let now_us = process.now_us();
+        process.store.expire(now_us);
+        let rate_ppm = process.clock.rate_ppm;
+        process.clock.set(now_us.saturating_add_signed(step_ms.saturating_mul(1_000)), rate_ppm);
     }
 
     /// Lets its clock run so much too fast, or too slow if negative, in millionths.

@@ -9,6 +9,7 @@ mod admission;
 mod connecting;
 mod dropped_at_each_poll;
 mod dropped_futures;
+mod drops;
 mod exclusion;
 mod failures;
 mod fences;

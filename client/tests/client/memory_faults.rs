@@ -157,6 +157,19 @@ async fn a_clock_that_runs_a_tenth_too_fast_is_not_counted() {
     assert!(lease.is_valid());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_does_not_come_back_when_a_clock_is_set_back() {
+    let endpoints = endpoints(10);
+    let server = &endpoints.servers()[0];
+    server.set("gone", "a", Some(Duration::from_secs(1)));
+    server.set("stands", "b", Some(Duration::from_secs(10)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.step_clock(-3_600_000);
+    assert_eq!(server.keys(), ["stands"]);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(server.keys(), ["stands"], "it stands an hour longer");
+}
+
 /// What a client of endpoints with this seed sees in an hour of faults: reports, tokens and keys.
 async fn history(seed: u64) -> String {
     let endpoints = endpoints(seed);

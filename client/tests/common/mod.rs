@@ -172,3 +172,27 @@ impl Drop for Stalls {
         self.watch.abort();
     }
 }
+
+/// Chance with a seed, for tests that say which one they drew from.
+pub struct Dice(u64);
+
+impl Dice {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// From 0 to `max`.
+    pub fn up_to(&mut self, max: u64) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (bits ^ (bits >> 31)) % (max + 1)
+    }
+
+    /// True so many times of a hundred.
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.up_to(99) < percent
+    }
+}
