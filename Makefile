@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench doc fmt lint
+.PHONY: help demo test bench failures doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WITH_SERVER := LEASEHOLD_SERVER="$$(scripts/ensure-server)" && export LEASEHOLD_SERVER
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Race the quorum lock against a naive one, on three real servers, in two minutes
 	@$(WITH_SERVER) && cargo build --release --locked -p loadgen && exec "$(TARGET)/release/loadgen" demo
@@ -19,7 +19,10 @@ test: ## Run everything that must hold: format, lints, tests on real servers, ex
 	@$(WITH_SERVER) && exec scripts/test
 
 bench: ## Measure, side by side with the peers (results in target/criterion)
-	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench
+	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench --bench protocol --bench cycles
+
+failures: ## Measure what each failure of an endpoint costs, in under five minutes (results in results/failures-*)
+	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench --bench failures
 
 doc: ## Build the documentation, with warnings as errors
 	@RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace
