@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench failures doc fmt lint
+.PHONY: help demo test bench failures renewals doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -23,6 +23,9 @@ bench: ## Measure, side by side with the peers (results in target/criterion)
 
 failures: ## Measure what each failure of an endpoint costs, in under five minutes (results in results/failures-*)
 	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench --bench failures
+
+renewals: ## Hold 100,000 leases with one client for two minutes, and measure (results in results/renewals-*)
+	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench --bench renewals
 
 doc: ## Build the documentation, with warnings as errors
 	@RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace

@@ -108,13 +108,19 @@ fn histogram() -> Result<Histogram<u64>, Failure> {
     Ok(Histogram::new_with_bounds(100, 10_000_000_000, 2)?)
 }
 
-fn process_cpu() -> Duration {
+/// Processor time of this process so far, kernel included.
+#[must_use]
+pub fn process_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-fn servers_cpu(trio: &Trio) -> Result<Duration, Failure> {
+/// Processor time of the three servers so far, as they tell it.
+///
+/// # Errors
+/// When one of them does not answer.
+pub fn servers_cpu(trio: &Trio) -> Result<Duration, Failure> {
     let mut total = Duration::ZERO;
     for server in trio.servers() {
         let reply = server.command(&["INFO", "cpu"])?;

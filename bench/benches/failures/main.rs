@@ -27,7 +27,7 @@ use self::table::{OneRow, Report, TwoRow};
 #[derive(Debug, Parser)]
 struct Options {
     /// How long each sample lasts, healthy and failing.
-    #[arg(long, default_value_t = 1.5, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     seconds: f64,
     /// How long a failure has lasted before it is measured: it has been detected then.
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
