@@ -132,6 +132,8 @@ async fn measure(options: &Options) -> Result<Report, Failure> {
     });
     watch.renewals.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let builder = Client::builder().endpoints(trio.urls()).ttl(ttl).observer(Arc::clone(&watch) as _);
+    // On a machine that is busy with other things an answer may take long.
+    let builder = builder.request_timeout(Duration::from_secs(5)).wait(ttl);
     let client = builder.connect().await?;
 
     let (empty_bytes, begun) = (resident_bytes()?, Instant::now());

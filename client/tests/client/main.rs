@@ -12,6 +12,7 @@ mod dropped_futures;
 mod exclusion;
 mod failures;
 mod fences;
+mod forgetting;
 mod loss;
 mod memory;
 mod memory_faults;
