@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench chaos doc fmt lint
+.PHONY: help demo test prove bench failures renewals chaos doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -10,7 +10,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WITH_SERVER := LEASEHOLD_SERVER="$$(scripts/ensure-server)" && export LEASEHOLD_SERVER
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Race the quorum lock against a naive one, on three real servers, in two minutes
 	@$(WITH_SERVER) && cargo build --release --locked -p loadgen && exec "$(TARGET)/release/loadgen" demo
@@ -30,6 +30,12 @@ CHAOS_TIME ?= 5m
 chaos: ## Real servers under kill, stop, amnesia and a lossy network, judged, for CHAOS_TIME (5m)
 	@$(WITH_SERVER) && cargo build --release --locked -p loadgen && \
 		exec "$(TARGET)/release/loadgen" run --scenario chaos --duration "$(CHAOS_TIME)"
+
+failures: ## Measure what each failure of an endpoint costs, in under five minutes (results in results/failures-*)
+	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench --bench failures
+
+renewals: ## Hold 100,000 leases with one client for two minutes, and measure (results in results/renewals-*)
+	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench --bench renewals
 
 doc: ## Build the documentation, with warnings as errors
 	@RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace

@@ -1,6 +1,6 @@
 //! A held lease between its holder, its timers and the requests under way.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -24,7 +24,8 @@ pub(crate) struct Held {
     progress: Mutex<Progress>,
     /// Told of every event.
     changed: Notify,
-    cancelled: CancellationToken,
+    /// Made when somebody asks for it.
+    cancelled: OnceLock<CancellationToken>,
 }
 
 /// What changes, under one lock.
@@ -64,7 +65,7 @@ impl Held {
             ttl,
             progress: Mutex::new(progress),
             changed: Notify::new(),
-            cancelled: CancellationToken::new(),
+            cancelled: OnceLock::new(),
         });
         held.drive(|_, _| {});
         held
@@ -76,8 +77,19 @@ impl Held {
     }
 
     /// Cancelled when the lease is over.
-    pub(crate) const fn cancelled(&self) -> &CancellationToken {
-        &self.cancelled
+    pub(crate) fn cancelled(&self) -> &CancellationToken {
+        let token = self.cancelled.get_or_init(CancellationToken::new);
+        // Whoever ends the lease does so before looking for a token: one of the two sees the other.
+        if self.look(Hold::loss).is_some() {
+            token.cancel();
+        }
+        token
+    }
+
+    fn cancel(&self) {
+        if let Some(token) = self.cancelled.get() {
+            token.cancel();
+        }
     }
 
     /// Gives the machine an input, then does what it asks for.
@@ -175,7 +187,7 @@ impl Held {
                 });
             }
             HoldEvent::Lost(reason) => {
-                self.cancelled.cancel();
+                self.cancel();
                 let after_deadline = nanos(now.ns_since(deadline));
                 self.core.observer.on_loss(&LossReport { name: name(), reason, after_deadline });
             }
@@ -186,7 +198,7 @@ impl Held {
     /// Begins to give the lease back, unless it is over already.
     pub(crate) fn release(self: &Arc<Self>) {
         self.drive(Hold::handle_release);
-        self.cancelled.cancel();
+        self.cancel();
         self.changed.notify_waiters();
     }
 

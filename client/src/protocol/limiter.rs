@@ -10,6 +10,11 @@ const COST: u64 = 1_000_000;
 const BURST_MIN: u64 = 32;
 /// It holds what flows in over this time.
 const BURST_MS: u64 = 100;
+/// How long a renewal may wait for company, so that they share batches...
+const GATHER_MS: u64 = 10;
+/// ...where so many are to be expected meanwhile; as many as a batch holds go at once.
+const COMPANY_MIN: u64 = 8;
+const COMPANY_MAX: usize = 64;
 
 /// A renewal that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +26,8 @@ pub struct Ticket {
 /// The machine of one client's renewals; `W` is whatever waits.
 ///
 /// The bucket fills at 1.5 times the rate at which the leases renew by themselves, and follows them as they come and go. A
-/// quarter of it is a reserve, open only to renewals that can wait no longer.
+/// quarter of it is a reserve, open only to renewals that can wait no longer. Of many leases, renewals wait a little for each
+/// other, so that they travel together.
 #[derive(Debug)]
 pub struct Limiter<W> {
     /// How fast the leases renew by themselves, in millionths of a renewal per second.
@@ -30,6 +36,8 @@ pub struct Limiter<W> {
     credit: u64,
     filled_at: Moment,
     waiting: BTreeMap<Ticket, (Moment, W)>,
+    /// Until when those that wait do so for company; `None` while none waits.
+    gathering: Option<Moment>,
     serial: u64,
 }
 
@@ -37,7 +45,14 @@ impl<W> Limiter<W> {
     /// An empty table and a full bucket.
     #[must_use]
     pub fn new(now: Moment) -> Self {
-        Self { own_rate: 0, credit: BURST_MIN * COST, filled_at: now, waiting: BTreeMap::new(), serial: 0 }
+        Self {
+            own_rate: 0,
+            credit: BURST_MIN * COST,
+            filled_at: now,
+            waiting: BTreeMap::new(),
+            gathering: None,
+            serial: 0,
+        }
     }
 
     /// A lease is held from here on; it renews at half of its TTL.
@@ -64,6 +79,7 @@ impl<W> Limiter<W> {
     /// A renewal is not wanted any more.
     pub fn handle_cancel(&mut self, ticket: Ticket) {
         self.waiting.remove(&ticket);
+        self.disperse();
     }
 
     /// How many renewals wait.
@@ -76,12 +92,21 @@ impl<W> Limiter<W> {
     pub fn poll_admitted(&mut self, now: Moment) -> Option<W> {
         self.fill(now);
         let (_, &(urgent_at, _)) = self.waiting.first_key_value()?;
+        let together_at = self.gathering.get_or_insert_with(|| now.plus_ms(GATHER_MS));
+        if self.waiting.len() >= COMPANY_MAX {
+            *together_at = now.min(*together_at);
+        }
+        if now < (*together_at).min(urgent_at) && self.gathers() {
+            return None;
+        }
         let needed = if urgent_at <= now { COST } else { COST + self.reserve() };
         if self.credit < needed {
             return None;
         }
         self.credit -= COST;
-        self.waiting.pop_first().map(|(_, (_, waiter))| waiter)
+        let admitted = self.waiting.pop_first().map(|(_, (_, waiter))| waiter);
+        self.disperse();
+        admitted
     }
 
     /// When the next renewal may begin, if one waits.
@@ -89,7 +114,20 @@ impl<W> Limiter<W> {
     pub fn poll_timeout(&self) -> Option<Moment> {
         let (_, &(urgent_at, _)) = self.waiting.first_key_value()?;
         let when = |credit: u64| self.filled_at.plus_ns(self.fill_ns(credit.saturating_sub(self.credit)));
-        Some(when(COST + self.reserve()).min(urgent_at.max(when(COST))))
+        let together_at = self.gathering.filter(|_| self.gathers()).unwrap_or_default();
+        Some(when(COST + self.reserve()).max(together_at).min(urgent_at.max(when(COST))))
+    }
+
+    /// Whether company is to be expected.
+    const fn gathers(&self) -> bool {
+        self.own_rate / COST * GATHER_MS / 1_000 >= COMPANY_MIN
+    }
+
+    /// The next renewal that comes waits for company anew.
+    fn disperse(&mut self) {
+        if self.waiting.is_empty() {
+            self.gathering = None;
+        }
     }
 
     fn fill(&mut self, now: Moment) {

@@ -84,6 +84,11 @@ if ARGV[1] ~= 'run' then
     return refuse('the server has replicas; a promoted one would be a second voter for the same vote: detach them')
   end
 
+  local policy = info_field(call('INFO', 'memory'), 'maxmemory_policy')
+  if policy ~= 'noeviction' then
+    return refuse('the server may evict locks (maxmemory-policy ' .. policy .. '); set it to noeviction')
+  end
+
   local identity = ' replid=' .. info_field(replication, 'master_replid') .. ' run=' .. info_field(server, 'run_id')
   local found = call('GET', MEMBER)
   if ARGV[1] == 'fresh' then

@@ -13,6 +13,7 @@ mod drops;
 mod exclusion;
 mod failures;
 mod fences;
+mod forgetting;
 mod identity;
 mod loss;
 mod memory;

@@ -185,3 +185,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn renewals_of_many_leases_wait_a_little_for_company() {
+    let mut limiter = Limiter::new(at(0));
+    for _ in 0..30_000 {
+        limiter.handle_join(at(0), 30_000);
+    }
+    limiter.handle_due(at(15_000), at(10_000), 1);
+    assert_eq!(limiter.poll_admitted(at(1_000)), None);
+    assert_eq!(limiter.poll_timeout(), Some(at(1_010)));
+    limiter.handle_due(at(14_000), at(10_000), 2);
+    assert_eq!(limiter.poll_admitted(at(1_009)), None);
+    assert_eq!(limiter.poll_admitted(at(1_010)), Some(2), "earliest deadline first");
+    assert_eq!(limiter.poll_admitted(at(1_010)), Some(1));
+    assert_eq!(limiter.poll_timeout(), None);
+    limiter.handle_due(at(15_000), at(10_000), 3);
+    assert_eq!(limiter.poll_admitted(at(1_011)), None, "the next waits for its own company");
+}
+
+#[test]
+fn a_full_batch_and_what_is_urgent_wait_for_nobody() {
+    let many = || {
+        let mut limiter = Limiter::new(at(0));
+        for _ in 0..30_000 {
+            limiter.handle_join(at(0), 30_000);
+        }
+        limiter
+    };
+    let mut limiter = many();
+    for waiter in 0..64 {
+        limiter.handle_due(at(15_000), at(10_000), waiter);
+    }
+    let admitted = std::iter::from_fn(|| limiter.poll_admitted(at(1_000)));
+    assert_eq!(admitted.count(), 64);
+    let mut limiter = many();
+    limiter.handle_due(at(15_000), at(1_005), 1);
+    assert_eq!(limiter.poll_admitted(at(1_000)), None);
+    assert_eq!(limiter.poll_timeout(), Some(at(1_005)));
+    assert_eq!(limiter.poll_admitted(at(1_005)), Some(1));
+}

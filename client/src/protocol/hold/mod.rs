@@ -142,12 +142,12 @@ impl Hold {
 
     /// The next request to send, if any.
     pub fn poll_request(&mut self) -> Option<Request> {
-        self.requests.pop_front()
+        pop(&mut self.requests)
     }
 
     /// The next thing that happened, if any.
     pub fn poll_event(&mut self) -> Option<HoldEvent> {
-        self.events.pop_front()
+        pop(&mut self.events)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -379,6 +379,7 @@ impl Hold {
         }
         self.warned = false;
         self.asked.retain(|other| other.round >= asked.round);
+        self.asked.shrink_to_fit();
         self.events.push_back(HoldEvent::Renewed { t0: asked.t0, old_deadline, shadow });
     }
 
@@ -420,4 +421,13 @@ fn gone(reply: &Reply) -> Vote {
         Reply::Unknown(_) => Vote::Unknown,
         _ => Vote::No,
     }
+}
+
+/// The first in a queue. A lease at rest keeps no buffer for queues that are empty: there may be very many of it.
+fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
+    if queue.is_empty() && queue.capacity() > 0 {
+        *queue = VecDeque::new();
+    }
+    first
 }
