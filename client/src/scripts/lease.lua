@@ -46,10 +46,8 @@ local TOKEN_END = 9007199254740992 -- 2^53: Lua counts exactly below it
 local call, pcall_redis, sub, find, format = redis.call, redis.pcall, string.sub, string.find, string.format
 local max, min = math.max, math.min
 
--- Numbers that only pass through stay the texts they came as: reading and writing 16 digits costs as much as a command.
-local function digits(token)
-  return format('%.0f', token) -- tostring and .. print 14 digits
-end
+-- Numbers that only pass through stay the texts they came as: reading and writing 16 digits costs as much as a command. What is
+-- written as text is written by format('%.0f'): tostring and .. print 14 digits.
 
 local function now_us()
   local time = call('TIME')
@@ -64,12 +62,11 @@ local function quarantine_left()
   return max(left, 1)
 end
 
-local function info_field(info, name)
-  return string.match(info, name .. ':([^\r\n]*)') or ''
-end
-
 if ARGV[1] ~= 'run' then
   local known_set = ARGV[2]
+  local function info_field(info, name)
+    return string.match(info, name .. ':([^\r\n]*)') or ''
+  end
   local function refuse(reason) return {-2, reason} end
 
   local replication, server = call('INFO', 'replication'), call('INFO', 'server')
@@ -155,12 +152,6 @@ if call('EXISTS', QUARANTINE, SHADOWS, WAITERS) > 0 then
 end
 local time_us = now_us()
 
--- A yes; in quarantine the operation has been carried out, but the answer does not count.
-local function yes(token)
-  if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
-  return GRANTED, token
-end
-
 -- What stands under a lock's key: nil where nothing does, else whether it is the owner's, what it holds if it is, and if it
 -- is not, the code and value to answer.
 local function standing(lock, owner)
@@ -196,218 +187,242 @@ local function stripe_token(fence)
   return token
 end
 
--- Nothing drawn later from this stripe will be as small as token. What the stripe held is read before the operation writes
--- anything: if it is no token, the operation is refused whole.
-local function lift_stripe(fence, drawn, token)
-  if drawn < tonumber(token) then call('SET', fence, token) end
-end
-
-local operations = {}
+-- What a batch does not need it does not pay for: to make a function costs as much as a command, and all of this text runs
+-- with each call. So what is rare stands in two functions that make the others when they are first called.
 
 -- Waiting. A line is a hint, never a vote: what goes wrong with it counts as nobody waiting, and fails no other operation.
+local function make_line()
+  local line = {}
 
--- In whose name an owner waits: the first half of it.
-local function client_of(owner)
-  return sub(owner, 1, 16)
-end
-
--- Puts a client in line, or moves it there. Gives how many are before it; nil if the line is full or cannot be written.
-local function take_place(name, client, ticket)
-  local line = WAIT .. name
-  local marked = pcall_redis('SET', WAITERS, '1', 'PX', PLACE_MS) -- first: a line that nobody looks for would be no line
-  local added = marked.ok and pcall_redis('ZADD', line, digits(ticket), client)
-  if type(added) ~= 'number' then return nil end
-  waiters = true
-  call('PEXPIRE', line, PLACE_MS)
-  if added == 1 and call('ZCARD', line) > LINE_LEN_MAX then call('ZREMRANGEBYRANK', line, -1, -1) end
-  return call('ZRANK', line, client) or nil
-end
-
--- Wakes whoever is first in line and keeps the lock for it a while. Not if that is the asker itself, or it has waited
--- longer. Gives whether somebody was woken. Who is not connected to hear it is passed over.
-local function give_turn(name, asker, ticket)
-  local line = WAIT .. name
-  for _ = 1, LINE_LEN_MAX do
-    local first = pcall_redis('ZRANGE', line, 0, 0, 'WITHSCORES')
-    local client = first[1]
-    if not client or client ~= asker and ticket and ticket <= tonumber(first[2]) then return false end
-    call('ZREM', line, client)
-    if client == asker then return false end
-    local heard = pcall_redis('PUBLISH', WAKE .. client, name)
-    if type(heard) == 'number' and heard > 0 then
-      call('SET', TURN .. name, client, 'PX', TURN_MS)
-      return true
-    end
+  -- In whose name an owner waits: the first half of it.
+  local function client_of(owner)
+    return sub(owner, 1, 16)
   end
-  return false
+
+  -- A client's place in line. Its ticket tells how long it has waited; where its clock is off, it is moved, so that a wrong clock
+  -- is not first for ever.
+  local function place_of(proposed, ticket)
+    local clamped = min(max(proposed, time_us - TICKET_SLACK_US), time_us + TICKET_SLACK_US)
+    local place = (tonumber(ticket) or proposed) - proposed + clamped
+    return min(max(place, time_us - TICKET_AGE_US_MAX), time_us + TICKET_SLACK_US)
+  end
+
+  -- Puts a client in line, or moves it there. Gives how many are before it; nil if the line is full or cannot be written.
+  local function take_place(name, client, ticket)
+    local key = WAIT .. name
+    local marked = pcall_redis('SET', WAITERS, '1', 'PX', PLACE_MS) -- first: a line that nobody looks for would be no line
+    local added = marked.ok and pcall_redis('ZADD', key, format('%.0f', ticket), client)
+    if type(added) ~= 'number' then return nil end
+    waiters = true
+    call('PEXPIRE', key, PLACE_MS)
+    if added == 1 and call('ZCARD', key) > LINE_LEN_MAX then call('ZREMRANGEBYRANK', key, -1, -1) end
+    return call('ZRANK', key, client) or nil
+  end
+
+  -- Wakes whoever is first in line and keeps the lock for it a while. Not if that is the asker itself, or it has waited
+  -- longer. Gives whether somebody was woken. Who is not connected to hear it is passed over.
+  local function give_turn(name, asker, ticket)
+    local key = WAIT .. name
+    for _ = 1, LINE_LEN_MAX do
+      local first = pcall_redis('ZRANGE', key, 0, 0, 'WITHSCORES')
+      local client = first[1]
+      if not client or client ~= asker and ticket and ticket <= tonumber(first[2]) then return false end
+      call('ZREM', key, client)
+      if client == asker then return false end
+      local heard = pcall_redis('PUBLISH', WAKE .. client, name)
+      if type(heard) == 'number' and heard > 0 then
+        call('SET', TURN .. name, client, 'PX', TURN_MS)
+        return true
+      end
+    end
+    return false
+  end
+
+  -- Whether it is this client's turn. If so, it is over now.
+  local function end_turn(name, client)
+    return pcall_redis('GET', TURN .. name) == client and call('DEL', TURN .. name) == 1
+  end
+
+  -- For how long the free lock of a name is kept for somebody who has waited longer than the asker; nil if it is not.
+  function line.kept_ms(name, owner, proposed, ticket)
+    local asker = client_of(owner)
+    if call('EXISTS', WAIT .. name, TURN .. name) == 0 then return nil end
+    if call('EXISTS', LOCK .. name) == 1 then return nil end -- not free: that is found out below
+    if end_turn(name, asker) then return nil end
+    local left = call('PTTL', TURN .. name)
+    if left > 0 then return left end
+    return give_turn(name, asker, place_of(proposed, ticket)) and TURN_MS or nil
+  end
+
+  -- What to answer where the lock is not to be had, and whoever asked may want a place in line.
+  function line.held(left, in_line, name, owner, proposed, ticket)
+    local ahead = in_line and take_place(name, client_of(owner), place_of(proposed, ticket))
+    if not ahead then return HELD, left end
+    return WAITING, ahead * 4294967296 + min(left, 4294967295)
+  end
+
+  -- Whoever had the lock, or its turn, is done with it. An undo that freed nothing wakes nobody.
+  function line.hand_on(name, owner, freed)
+    local turn = end_turn(name, client_of(owner))
+    if freed or turn then give_turn(name) end
+  end
+
+  function line.leave(at)
+    local name, client = ARGV[at + 1], client_of(ARGV[at + 2])
+    local left = pcall_redis('ZREM', WAIT .. name, client) == 1
+    local turn = end_turn(name, client)
+    if turn and call('EXISTS', LOCK .. name) == 0 then give_turn(name) end
+    if turn or left then return RELEASED, 0 end
+    return MISSING, 0
+  end
+
+  return line
 end
 
--- Whether it is this client's turn. If so, it is over now.
-local function end_turn(name, client)
-  return pcall_redis('GET', TURN .. name) == client and call('DEL', TURN .. name) == 1
+local line
+local function lines()
+  line = line or make_line()
+  return line
 end
 
--- For how long the free lock of a name is kept for somebody who has waited longer than the asker; nil if it is not.
-local function kept_ms(name, asker, ticket)
-  if call('EXISTS', WAIT .. name, TURN .. name) == 0 then return nil end
-  if call('EXISTS', LOCK .. name) == 1 then return nil end -- not free: that is found out below
-  if end_turn(name, asker) then return nil end
-  local left = call('PTTL', TURN .. name)
-  if left > 0 then return left end
-  return give_turn(name, asker, ticket) and TURN_MS or nil
-end
-
--- A client's place in line. Its ticket tells how long it has waited; where its clock is off, it is moved, so that a wrong clock
--- is not first for ever.
-local function place_of(proposed, ticket)
-  local clamped = min(max(proposed, time_us - TICKET_SLACK_US), time_us + TICKET_SLACK_US)
-  local place = (tonumber(ticket) or proposed) - proposed + clamped
-  return min(max(place, time_us - TICKET_AGE_US_MAX), time_us + TICKET_SLACK_US)
-end
-
--- What to answer where the lock is not to be had, and whoever asked may want a place in line.
-local function held(left, in_line, name, owner, proposed, ticket)
-  local ahead = in_line and take_place(name, client_of(owner), place_of(proposed, ticket))
-  if not ahead then return HELD, left end
-  return WAITING, ahead * 4294967296 + min(left, 4294967295)
-end
-
-local function acquire(at, in_line, ticket)
+local function acquire(at, code)
+  local in_line, ticket = code ~= 'a', code == 'q' and ARGV[at + 6]
   local name, owner, proposal, fence, ttl = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], FENCE .. ARGV[at + 4], ARGV[at + 5]
   if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
   if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
   local proposed = tonumber(proposal)
   local own_shadow, shadow_left = shadow_of(name, owner)
-  if own_shadow == false then return held(shadow_left, in_line, name, owner, proposed, ticket) end
-  local kept = waiters and kept_ms(name, client_of(owner), place_of(proposed, ticket))
-  if kept then return held(kept, in_line, name, owner, proposed, ticket) end
+  if own_shadow == false then return lines().held(shadow_left, in_line, name, owner, proposed, ticket) end
+  local kept = waiters and lines().kept_ms(name, owner, proposed, ticket)
+  if kept then return lines().held(kept, in_line, name, owner, proposed, ticket) end
   local clamped = min(max(proposed, time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
   local token = max(stripe_token(fence) + 1, clamped)
   if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
-  local text, lock = token == proposed and proposal or digits(token), LOCK .. name
+  local text, lock = token == proposed and proposal or format('%.0f', token), LOCK .. name
   -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
   if call('SET', lock, owner .. ':' .. text, 'NX', 'PX', ttl) then
     call('SET', fence, text)
     return GRANTED, token
   end
-  local own, found, code, value = standing(lock, owner)
+  local own, found, why, value = standing(lock, owner)
   if own then return GRANTED, token_of(lock, found) end
-  if code == HELD then return held(value, in_line, name, owner, proposed, ticket) end
-  return code, value
+  if why == HELD then return lines().held(value, in_line, name, owner, proposed, ticket) end
+  return why, value
 end
 
-function operations.a(at)
-  return acquire(at, false)
-end
-
-function operations.w(at)
-  return acquire(at, true)
-end
-
-function operations.q(at)
-  return acquire(at, true, ARGV[at + 6])
-end
-
-function operations.l(at)
-  local name, client = ARGV[at + 1], client_of(ARGV[at + 2])
-  local left = pcall_redis('ZREM', WAIT .. name, client) == 1
-  local turn = end_turn(name, client)
-  if turn and call('EXISTS', LOCK .. name) == 0 then give_turn(name) end
-  if turn or left then return RELEASED, 0 end
-  return MISSING, 0
-end
-
-local function extend(lock, owner, token, fence, ttl)
-  local drawn = stripe_token(fence)
-  local own, _, code, value = standing(lock, owner)
-  if own == nil then return MISSING, 0 end
-  if not own then return code, value end
-  call('PEXPIRE', lock, ttl, 'GT') -- never shortens: an earlier, longer promise still counts
-  lift_stripe(fence, drawn, token)
-  return yes(tonumber(token))
-end
-
-function operations.e(at)
-  local token, ttl = ARGV[at + 3], ARGV[at + 5]
-  if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
-  return extend(LOCK .. ARGV[at + 1], ARGV[at + 2], token, FENCE .. ARGV[at + 4], ttl)
-end
-
-function operations.h(at)
-  local owner, token, ttl = ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
-  if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
-  local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
-  local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
-  if own_shadow == false then return HELD, shadow_left end
-  local drawn = stripe_token(fence)
-  if call('SET', lock, owner .. ':' .. token, 'NX', 'PX', ttl) then
-    lift_stripe(fence, drawn, token)
-    return yes(tonumber(token))
-  end
-  return extend(lock, owner, token, fence, ttl)
-end
-
-function operations.r(at)
-  local owner, token = ARGV[at + 2], ARGV[at + 3]
-  local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
-  local drawn = stripe_token(fence)
-  local own, held, code, value = standing(lock, owner)
-  if own == nil then return MISSING, 0 end
-  if not own then return code, value end
-  if token_of(lock, held) > tonumber(token) then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
-  call('SET', lock, owner .. ':' .. token, 'KEEPTTL')
-  lift_stripe(fence, drawn, token)
-  return yes(tonumber(token))
-end
-
-function operations.s(at)
-  local name, owner, ttl = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
-  local own, _, code, value = standing(LOCK .. name, owner)
-  if own == false then return code, value end
-  local own_shadow, shadow_left = shadow_of(name, owner)
-  if own_shadow == false then return HELD, shadow_left end
-  -- The mark first: a shadow that nobody looks for would be no shadow.
-  call('SET', SHADOWS, '1', 'PX', max(ttl, call('PTTL', SHADOWS)))
-  call('SET', SHADOW .. name, owner, 'PX', max(ttl, call('PTTL', SHADOW .. name)))
-  shadows = true
-  return yes(0)
-end
-
-function operations.v(at)
-  local lock = LOCK .. ARGV[at + 1]
-  local own, held, code, value = standing(lock, ARGV[at + 2])
-  if own then return yes(token_of(lock, held)) end
-  if own == false then return code, value end
-  local own_shadow, shadow_left = shadow_of(ARGV[at + 1], ARGV[at + 2])
-  if own_shadow == nil then return MISSING, 0 end
-  if own_shadow then return yes(0) end
-  return HELD, shadow_left
-end
-
-function operations.x(at)
+local function release(at)
   local name, owner = ARGV[at + 1], ARGV[at + 2]
   local own_shadow = shadow_of(name, owner)
   if own_shadow then call('DEL', SHADOW .. name) end
   local lock = LOCK .. name
   local own, _, code, value = standing(lock, owner)
   if own then call('DEL', lock) end
-  if waiters and own ~= false then
-    -- Who has the turn is done with the lock as well. An undo that freed nothing wakes nobody.
-    local turn = end_turn(name, client_of(owner))
-    if own or own_shadow or turn then give_turn(name) end
-  end
+  if waiters and own ~= false then lines().hand_on(name, owner, own or own_shadow) end
   if own or own_shadow then return RELEASED, 0 end
   if own == nil then return MISSING, 0 end
   return code, value
+end
+
+-- Whatever is no acquire and no release.
+local function make_operations()
+  local operations = {}
+
+  -- A yes; in quarantine the operation has been carried out, but the answer does not count.
+  local function yes(token)
+    if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
+    return GRANTED, token
+  end
+
+  -- Nothing drawn later from this stripe will be as small as token. What the stripe held is read before the operation writes
+  -- anything: if it is no token, the operation is refused whole.
+  local function lift_stripe(fence, drawn, token)
+    if drawn < tonumber(token) then call('SET', fence, token) end
+  end
+
+  local function extend(lock, owner, token, fence, ttl)
+    local drawn = stripe_token(fence)
+    local own, _, code, value = standing(lock, owner)
+    if own == nil then return MISSING, 0 end
+    if not own then return code, value end
+    call('PEXPIRE', lock, ttl, 'GT') -- never shortens: an earlier, longer promise still counts
+    lift_stripe(fence, drawn, token)
+    return yes(tonumber(token))
+  end
+
+  function operations.e(at)
+    local token, ttl = ARGV[at + 3], ARGV[at + 5]
+    if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+    return extend(LOCK .. ARGV[at + 1], ARGV[at + 2], token, FENCE .. ARGV[at + 4], ttl)
+  end
+
+  function operations.h(at)
+    local owner, token, ttl = ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
+    if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+    local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
+    local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
+    if own_shadow == false then return HELD, shadow_left end
+    local drawn = stripe_token(fence)
+    if call('SET', lock, owner .. ':' .. token, 'NX', 'PX', ttl) then
+      lift_stripe(fence, drawn, token)
+      return yes(tonumber(token))
+    end
+    return extend(lock, owner, token, fence, ttl)
+  end
+
+  function operations.r(at)
+    local owner, token = ARGV[at + 2], ARGV[at + 3]
+    local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
+    local drawn = stripe_token(fence)
+    local own, held, code, value = standing(lock, owner)
+    if own == nil then return MISSING, 0 end
+    if not own then return code, value end
+    if token_of(lock, held) > tonumber(token) then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
+    call('SET', lock, owner .. ':' .. token, 'KEEPTTL')
+    lift_stripe(fence, drawn, token)
+    return yes(tonumber(token))
+  end
+
+  function operations.s(at)
+    local name, owner, ttl = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+    if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
+    local own, _, code, value = standing(LOCK .. name, owner)
+    if own == false then return code, value end
+    local own_shadow, shadow_left = shadow_of(name, owner)
+    if own_shadow == false then return HELD, shadow_left end
+    -- The mark first: a shadow that nobody looks for would be no shadow.
+    call('SET', SHADOWS, '1', 'PX', max(ttl, call('PTTL', SHADOWS)))
+    call('SET', SHADOW .. name, owner, 'PX', max(ttl, call('PTTL', SHADOW .. name)))
+    shadows = true
+    return yes(0)
+  end
+
+  function operations.v(at)
+    local lock = LOCK .. ARGV[at + 1]
+    local own, held, code, value = standing(lock, ARGV[at + 2])
+    if own then return yes(token_of(lock, held)) end
+    if own == false then return code, value end
+    local own_shadow, shadow_left = shadow_of(ARGV[at + 1], ARGV[at + 2])
+    if own_shadow == nil then return MISSING, 0 end
+    if own_shadow then return yes(0) end
+    return HELD, shadow_left
+  end
+
+  return operations
+end
+
+local operations
+local function rare(at, code)
+  operations = operations or make_operations()
+  return (code == 'l' and lines().leave or operations[code])(at)
 end
 
 local LENGTH = {a = 6, w = 6, q = 7, l = 3, e = 6, h = 6, r = 5, s = 4, v = 3, x = 3}
 local reply, at, filled = {time_us}, 3, 1
 while ARGV[at] do
   local name = ARGV[at]
+  local operation = name == 'x' and release or (name == 'w' or name == 'a' or name == 'q') and acquire or rare
   -- An error in one operation leaves the others standing.
-  local ok, code, value = pcall(operations[name], at)
+  local ok, code, value = pcall(operation, at, name)
   if not ok then
     code, value = REFUSED, type(code) == 'table' and code.err or tostring(code)
   end
