@@ -142,7 +142,8 @@ async fn measure(options: &Options) -> Result<Report, Failure> {
     tokio::time::sleep(ttl / 2).await;
 
     watch.on.store(true, Ordering::Relaxed);
-    let (client_before, servers_before, begun) = (process_cpu(), servers_cpu(trio.servers())?, Instant::now());
+    let (client_before, servers_before, begun) =
+        (process_cpu(), servers_cpu(trio.servers())?, Instant::now());
     tokio::time::sleep(Duration::from_secs(options.seconds.into())).await;
     let took = begun.elapsed();
     let cores = |cpu: Duration| cpu.as_secs_f64() / took.as_secs_f64();

@@ -162,7 +162,7 @@ impl Endpoint for MemoryEndpoint {
     }
 
     fn listen(&self, client: ClientId) -> mpsc::Receiver<Wake> {
-        let connected = matches!(*self.server.connection.borrow(), Connection::Up { .. });
+        let connected = self.server.is_connected();
         lock(&self.server.process).listen(client, connected)
     }
 

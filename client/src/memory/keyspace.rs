@@ -183,7 +183,7 @@ impl Keyspace {
     }
 
     /// Removes what has expired.
-    pub(super) fn expire(&mut self, now_ms: u64) {
+    pub(super) fn remove_expired(&mut self, now_ms: u64) {
         self.entries.retain(|_, entry| entry.stands(now_ms));
     }
 
@@ -194,7 +194,7 @@ impl Keyspace {
     /// Removes what has expired, each time that the entries have doubled.
     fn sweep(&mut self, now_ms: u64) {
         if self.entries.len() >= self.sweep_len {
-            self.expire(now_ms);
+            self.remove_expired(now_ms);
             self.sweep_len = (self.entries.len() * 2).max(SWEEP_LEN_MIN);
         }
     }

@@ -241,6 +241,10 @@ impl MemoryServer {
         }
     }
 
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(lock(&self.links).connection, Connection::Up { .. })
+    }
+
     pub(super) fn is_hung(&self) -> bool {
         self.stop.stopped.load(Ordering::Acquire)
     }
@@ -413,7 +417,7 @@ impl MemoryServer {
             let incarnation = process.incarnation;
             restart(&mut process.store, incarnation);
             process.admitted = None;
-            if matches!(*self.connection.borrow(), Connection::Up { .. }) {
+            if self.is_connected() {
                 process.connect_listeners();
             }
             process.next_epoch()

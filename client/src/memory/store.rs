@@ -269,7 +269,7 @@ impl Store {
     /// Removes what has expired, as a server does by itself before long. To be called before its clock is set back: what had
     /// expired would stand again.
     pub fn expire(&mut self, server_time_us: u64) {
-        self.keys.expire(server_time_us / 1_000);
+        self.keys.remove_expired(server_time_us / 1_000);
     }
 
     /// Gives it another role.
