@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench doc fmt lint
+.PHONY: help demo test bench prove doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -20,6 +20,9 @@ test: ## Run everything that must hold: format, lints, tests on real servers, ex
 
 bench: ## Measure, side by side with the peers (results in target/criterion)
 	@$(WITH_SERVER) && exec cargo bench --locked -p leasehold-bench
+
+prove: ## Ten minutes of fresh seeds in virtual time, and every negative control (results/example-prove)
+	@cargo build --release --locked -p loadgen && exec scripts/prove "$(TARGET)/release/loadgen"
 
 doc: ## Build the documentation, with warnings as errors
 	@RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace

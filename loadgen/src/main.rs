@@ -5,6 +5,7 @@
 //! - `cli`: the command line. `demo`, `compare`, `report_command`, `manual`, `trio_command`: commands beside `run`.
 //! - `run`: one run, from its plan to its folder. `locks`: what can be driven.
 //! - `referee`: judges. `measure`: histograms. `report`: what a run leaves behind, and comparisons.
+//! - `simulate`: leases in virtual time, many seeds.
 //! - `clock`: the one clock that all of it reads.
 
 mod cli;
@@ -18,6 +19,7 @@ mod referee;
 mod report;
 mod report_command;
 mod run;
+mod simulate;
 mod trio_command;
 
 use std::fmt::Display;
@@ -48,6 +50,7 @@ fn execute(command: &Command) -> Exit {
             manual::completions(args).unwrap_or_else(|error| failed(&error, Exit::Usage))
         }
         Command::Man(args) => manual::man(args).unwrap_or_else(|error| failed(&error, Exit::Usage)),
+        Command::Simulate(args) => simulate::run(args),
         Command::Demo(args) => demo::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
         Command::Trio(command) => {
             trio_command::run(command).unwrap_or_else(|error| failed(&error, Exit::Usage))
