@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// The quorum lock and the naive lock under the same load and the same pauses, side by side
     Demo(DemoArgs),
+    /// Many clients, endpoints and networks in virtual time, from seeds; what fails is shrunk and shown
+    Simulate(SimulateArgs),
     /// Three local servers for other programs, or the admission of a new set
     #[command(subcommand)]
     Trio(TrioCommand),
@@ -290,6 +292,32 @@ pub(crate) struct ManArgs {
     /// The folder that gets the pages
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct SimulateArgs {
+    /// How many seeds to play; 1,000 if neither this nor a time is given
+    #[arg(long, value_name = "N")]
+    pub(crate) seeds: Option<u64>,
+    /// Play on for so many minutes
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) minutes: Option<u64>,
+    /// The first seed; the others follow it
+    #[arg(long, value_name = "S", default_value_t = 1_000_000)]
+    pub(crate) seed: u64,
+    /// Play this seed alone, and show its plan
+    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "minutes", "controls"])]
+    pub(crate) only: Option<u64>,
+    /// Show all that happens in it
+    #[arg(long, requires = "only")]
+    pub(crate) trace: bool,
+    /// Break each rule on purpose, and list how many seeds the referee needs to find it; one not found is a failure
+    #[arg(long)]
+    pub(crate) controls: bool,
+    /// Seeds played at once; as many as there are cores if not given
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@
 //! - `scenario`: what is to be done. `proxy`: faults on the way to the servers.
 //! - `run`: one run, from its plan to its folder. `locks`: what can be driven.
 //! - `referee`: judges. `measure`: histograms. `report`: what a run leaves behind, and comparisons.
+//! - `simulate`: leases in virtual time, many seeds.
 //! - `clock`: the one clock that all of it reads.
 
 mod capacity;
@@ -24,6 +25,7 @@ mod report_command;
 mod run;
 mod scenario;
 mod scenarios;
+mod simulate;
 mod suite;
 mod trio_command;
 
@@ -58,6 +60,7 @@ fn execute(command: &Command) -> Exit {
             manual::completions(args).unwrap_or_else(|error| failed(&error, Exit::Usage))
         }
         Command::Man(args) => manual::man(args).unwrap_or_else(|error| failed(&error, Exit::Usage)),
+        Command::Simulate(args) => simulate::run(args),
         Command::Demo(args) => demo::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
         Command::Trio(command) => {
             trio_command::run(command).unwrap_or_else(|error| failed(&error, Exit::Usage))

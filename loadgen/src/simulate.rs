@@ -1,0 +1,156 @@
+//! Leases in virtual time: `loadgen simulate`. Plays seeds, shrinks what fails, and proves that the referee can see.
+
+use std::time::Duration;
+
+use comfy_table::Table;
+use leasehold_sim::controls::{self, Verdict};
+use leasehold_sim::plan::{KINDS, Plan};
+use leasehold_sim::referee::Counts;
+use leasehold_sim::sabotage::Control;
+use leasehold_sim::shrink::shrink;
+use leasehold_sim::swarm::{Failure, Report, Swarm};
+use leasehold_sim::world::{Options, simulate};
+
+use crate::cli::SimulateArgs;
+use crate::report::Exit;
+
+/// Seeds that failed are shrunk and shown, the first of them.
+const SHOWN_MAX: usize = 3;
+
+pub(crate) fn run(args: &SimulateArgs) -> Exit {
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if let Some(seed) = args.only {
+        return play_one(seed, args.trace);
+    }
+    if args.controls {
+        return play_controls(args.seed, threads);
+    }
+    let minutes = args.minutes.map(|minutes| Duration::from_secs(minutes * 60));
+    let seeds = args.seeds.unwrap_or_else(|| if minutes.is_some() { u64::MAX } else { 1_000 });
+    let swarm = Swarm { first: args.seed, seeds, time: minutes, threads, sabotage: None, until_found: false };
+    let report = swarm.play();
+    print_report(&report, args.seed);
+    for failure in report.failures.iter().take(SHOWN_MAX) {
+        show(failure);
+    }
+    if report.failed == 0 { Exit::Fine } else { Exit::SafetyViolated }
+}
+
+/// One seed, as it is.
+fn play_one(seed: u64, trace: bool) -> Exit {
+    let plan = Plan::draw(seed);
+    let outcome = simulate(&plan, Options { trace, sabotage: None });
+    print!("{plan}{}", outcome.trace);
+    for violation in &outcome.violations {
+        println!("violation: {violation}");
+    }
+    println!("{} grants, {} violations", outcome.counts.grants, outcome.violations.len());
+    if outcome.violations.is_empty() { Exit::Fine } else { Exit::SafetyViolated }
+}
+
+/// Each rule broken in turn, until the referee has found it.
+fn play_controls(first: u64, threads: usize) -> Exit {
+    let mut table = Table::new();
+    table.set_header(["rule broken on purpose", "found by", "seeds needed", "of at most", "seed"]);
+    let mut missed = Vec::new();
+    for control in Control::ALL {
+        let Verdict { seeds, found, .. } = controls::check(control, first, threads);
+        let (rule, seed) = match &found {
+            Some((seed, violation)) => (format!("{:?}", violation.rule), seed.to_string()),
+            None => ("nothing".to_owned(), String::new()),
+        };
+        if found.is_none() {
+            missed.push(control);
+        }
+        let name = format!("{control:?}");
+        table.add_row([name, rule, seeds.to_string(), control.seeds_max().to_string(), seed]);
+    }
+    println!("{table}");
+    if missed.is_empty() {
+        println!("all {} controls were found", Control::ALL.len());
+        return Exit::Fine;
+    }
+    println!(
+        "NOT FOUND: {missed:?}; what the referee cannot see here, it would not see in the client either"
+    );
+    Exit::SafetyViolated
+}
+
+fn print_report(report: &Report, first: u64) {
+    let Report { seeds, counts, failed, took, .. } = report;
+    let per_minute = |count: u64| count as f64 * 60.0 / took.as_secs_f64().max(0.001);
+    println!(
+        "{seeds} seeds from {first} on, {:.0} s of virtual time, in {:.1} s: {:.0} seeds and {:.0} grants a minute",
+        counts.virtual_ms as f64 / 1_000.0,
+        took.as_secs_f64(),
+        per_minute(*seeds),
+        per_minute(counts.grants),
+    );
+    print_counts(counts);
+    println!(
+        "seeds that failed: {failed} (95 % upper bound of a seed's chance to fail: {})",
+        bound(*failed, *seeds)
+    );
+}
+
+fn print_counts(counts: &Counts) {
+    println!(
+        "{} attempts, {} grants, of which {} met a fault:",
+        counts.attempts, counts.grants, counts.exposed_any
+    );
+    for (kind, count) in KINDS.iter().zip(counts.exposed) {
+        println!("  {kind:<26}{count}");
+    }
+    println!(
+        "{} renewals ({} by shadows), {} leases lost, {} writes, {} of them when the lease was over, {} stale and refused, {} acting overlaps",
+        counts.renewals,
+        counts.shadows,
+        counts.lost,
+        counts.writes,
+        counts.acts_when_over,
+        counts.stale_writes,
+        counts.acting_overlaps,
+    );
+    println!(
+        "judged: {} free locks that had to be granted, {} losses, {} remains",
+        counts.due_grants, counts.losses_judged, counts.remains_judged
+    );
+    println!(
+        "contract overlaps, token regressions, accepted stale writes per grant: 95 % upper bound {} where none is listed below",
+        bound(0, counts.grants)
+    );
+}
+
+/// The rule of three.
+fn bound(found: u64, of: u64) -> String {
+    match (found, of) {
+        (0, 1..) => format!("{:.1e}", 3.0 / of as f64),
+        _ => "not given".to_owned(),
+    }
+}
+
+/// A failing seed at its smallest, as a scenario and as a trace.
+fn show(failure: &Failure) {
+    let Failure { seed, violations } = failure;
+    println!("\nseed {seed} failed:");
+    for violation in violations {
+        println!("  {violation}");
+    }
+    let Some(first) = violations.first() else {
+        return;
+    };
+    let least = shrink(&Plan::draw(*seed), first.rule, Options::default());
+    println!("the least that still fails so:\n{least}");
+    let outcome = simulate(&least, Options { trace: true, sabotage: None });
+    let lines: Vec<&str> = outcome.trace.lines().collect();
+    // What led to it; the whole is in `--only SEED --trace`.
+    let end = outcome.violations.first().map(|violation| violation.at.to_string());
+    let until = lines.iter().rposition(|line| end.as_ref().is_some_and(|end| line.starts_with(end.as_str())));
+    let until = until.map_or(lines.len(), |last| last + 1);
+    for line in &lines[until.saturating_sub(80)..until] {
+        println!("  {line}");
+    }
+    for violation in &outcome.violations {
+        println!("  violation: {violation}");
+    }
+}

@@ -1,0 +1,48 @@
+//! How many seeds the referee needs to find each rule that is broken on purpose.
+
+use std::time::Duration;
+
+use crate::plan::Plan;
+use crate::referee::Violation;
+use crate::sabotage::Control;
+use crate::swarm::Swarm;
+use crate::world::{Options, simulate};
+
+/// What came of one control.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Which.
+    pub control: Control,
+    /// How many seeds it took, the one that found it included; how many were played if none did.
+    pub seeds: u64,
+    /// The seed, and what was found wrong there.
+    pub found: Option<(u64, Violation)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Breaks one rule and plays seeds until the referee finds it, at most as many as are stated for it. A seed that fails with
+/// all rules in place proves nothing, and is passed over.
+#[must_use]
+pub fn check(control: Control, first: u64, threads: usize) -> Verdict {
+    let mut verdict = Verdict { control, seeds: 0, found: None, took: Duration::ZERO };
+    while verdict.found.is_none() && verdict.seeds < control.seeds_max() {
+        let swarm = Swarm {
+            first: first.wrapping_add(verdict.seeds),
+            seeds: control.seeds_max() - verdict.seeds,
+            time: None,
+            threads,
+            sabotage: Some(control),
+            until_found: true,
+        };
+        let report = swarm.play();
+        verdict.seeds += report.seeds;
+        verdict.took += report.took;
+        verdict.found = report.failures.into_iter().find_map(|failure| {
+            let right = simulate(&Plan::draw(failure.seed), Options::default());
+            let violation = failure.violations.into_iter().next()?;
+            right.violations.is_empty().then_some((failure.seed, violation))
+        });
+    }
+    verdict
+}
