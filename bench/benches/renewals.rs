@@ -155,7 +155,7 @@ async fn measure(options: &Options) -> Result<Report, Failure> {
 
     let mut renewals = std::mem::take(&mut *watch.renewals.lock().unwrap_or_else(PoisonError::into_inner));
     renewals.sort_unstable();
-    let mut slack_us = Histogram::<u64>::new(3)?;
+    let mut slack_us = Histogram::<u64>::new_with_bounds(1, 3_600_000_000, 3)?;
     for (_, slack) in &renewals {
         slack_us.saturating_record(*slack);
     }

@@ -241,8 +241,9 @@ impl Pair {
     fn take(&mut self, step: &Step) {
         self.counts.steps += 1;
         self.settle();
-        let before = self.dump().time_us;
+        // Before the look: what is written by hand is dated by it.
         let begun = Instant::now();
+        let before = self.dump().time_us;
         match step {
             Step::Run { operations, member, settings: index } => {
                 let members = self.members.iter().rev().nth(*member).cloned();

@@ -7,7 +7,7 @@ use leasehold::{EndpointState, Lease};
 use leasehold_trio::{Data, Fault};
 
 use crate::common;
-use crate::scene::{STRUCK, Scene, TTL};
+use crate::scene::{GONE, STRUCK, Scene, TTL};
 
 fn is_quarantined(state: &EndpointState) -> bool {
     matches!(state, EndpointState::Quarantined { .. })
@@ -43,7 +43,7 @@ async fn killed() {
     scene.trio.server(STRUCK).restart(Data::Keep).unwrap();
     becomes(&scene, "it is admitted again", is_quarantined).await;
     scene.trio.server(STRUCK).kill().unwrap();
-    scene.says(&["refused", "closed", "reset"]).await;
+    scene.says(&GONE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

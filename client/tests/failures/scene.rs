@@ -136,6 +136,9 @@ impl Scene {
     }
 }
 
+/// What is said of an endpoint that is gone, depending on what met its end first.
+pub(crate) const GONE: [&str; 4] = ["refused", "closed", "reset", "Broken pipe"];
+
 /// What is said of an endpoint that nothing befell, in the error that others brought about.
 pub(crate) fn is_healthy(reason: &str) -> bool {
     ["granted", "no answer yet"].contains(&reason)

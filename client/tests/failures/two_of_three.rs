@@ -7,7 +7,7 @@ use leasehold::{AcquireError, LeaseState, LossReason};
 use leasehold_trio::{Data, Fault};
 
 use crate::common;
-use crate::scene::{Scene, is_healthy};
+use crate::scene::{GONE, Scene, is_healthy};
 
 /// What a machine that is busy with other things may be late.
 const LATE: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ async fn killed() {
     let [first, second, third] = reasons(&scene).await;
     assert!(is_healthy(&first), "{first}");
     for reason in [second, third] {
-        assert!(["refused", "closed", "reset"].iter().any(|word| reason.contains(word)), "{reason}");
+        assert!(GONE.iter().any(|word| reason.contains(word)), "{reason}");
     }
     leases_run_out_in_time(&mut scene).await;
     for index in [1, 2] {
