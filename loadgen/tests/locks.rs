@@ -4,10 +4,10 @@ mod common;
 
 use common::{Run, count};
 
-/// Pauses of a second, twice the TTL, that begin somewhere in holds of 100 ms: most of them meet one.
-const PAUSES: &str = "--nodes 8 --rate 60 --keys 6 --hold 100ms --ttl 500ms --wait 1s \
-                      --pause-nodes 4 --pause-every 1500ms --pause-for 1s \
-                      --warm-up 200ms --duration 5s --cool-down 300ms";
+/// Pauses of a second, twice the TTL: some thirty of them meet a hold, and half of those names are asked for meanwhile.
+const PAUSES: &str = "--nodes 8 --rate 30 --keys 12 --hold 200ms --ttl 500ms --wait 1s \
+                      --pause-nodes 6 --pause-every 1500ms --pause-for 1s \
+                      --warm-up 200ms --duration 8s --cool-down 300ms";
 
 #[test]
 fn the_naive_lock_has_two_holders_when_one_sleeps_past_its_ttl() {
