@@ -208,7 +208,7 @@ pub(crate) struct CapacityArgs {
     /// How near the answer must come, as a part of it
     #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
     pub(crate) within: f64,
-    /// The load of each point; --rate is where the search begins, --duration the length of one point [10s]
+    /// The load of each point; --rate is where the search begins, --duration the length of one point (10 s if it is not given)
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     /// What every random choice is drawn from
