@@ -237,6 +237,10 @@ impl Gate {
             Ok(BatchReply::Done { server_time_us, replies }) => {
                 let pace = self.watch.handle_sample(sent, now, server_time_us);
                 peers.clock_seen(now, self.endpoint, pace != Pace::Steady);
+                // Another client may have been the one that found its data gone.
+                if let Some(left_ms) = replies.iter().filter_map(quarantine_left_ms).max() {
+                    self.quarantined_until = now.plus_ms(left_ms);
+                }
                 self.record_membership();
                 self.errand = match pace {
                     Pace::Steady => Errand::Done(replies),
@@ -309,6 +313,14 @@ impl Gate {
         if self.member.is_some() {
             self.standing = Standing::Admitted { quarantined_until: self.quarantined_until };
         }
+    }
+}
+
+/// How long an endpoint gives no votes, if this answer says that it gives none.
+const fn quarantine_left_ms(reply: &Reply) -> Option<u64> {
+    match reply {
+        Reply::Quarantined { left_ms } => Some(*left_ms),
+        _ => None,
     }
 }
 

@@ -77,6 +77,19 @@ fn a_batch_that_finds_the_endpoint_changed_twice_is_refused() {
 }
 
 #[test]
+fn a_quarantine_that_another_client_began_is_known_from_the_first_answer() {
+    let mut peers = peers();
+    let mut gate = open_gate(&mut peers);
+    gate.handle_admission(at_ms(1), admitted(RUN_1), &mut peers);
+    let replies = vec![Reply::Missing, Reply::Quarantined { left_ms: 20_000 }];
+    gate.handle_run(at_ms(1), at_ms(2), Ok(BatchReply::Done { server_time_us: 2_000, replies }), &mut peers);
+    assert_eq!(*gate.standing(), Standing::Admitted { quarantined_until: at_ms(20_002) });
+    gate.begin(at_ms(3));
+    gate.handle_run(at_ms(3), at_ms(4), done(4_000), &mut peers);
+    assert_eq!(*gate.standing(), Standing::Admitted { quarantined_until: at_ms(20_002) });
+}
+
+#[test]
 fn a_refused_admission_is_not_tried_again_at_once() {
     let mut peers = peers();
     let mut gate = open_gate(&mut peers);
