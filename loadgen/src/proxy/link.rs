@@ -131,6 +131,7 @@ async fn join(
         }
     };
     tokio::select! {
+        biased;
         fate = struck => fate,
         fate = pumping => fate,
     }

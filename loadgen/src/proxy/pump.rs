@@ -10,6 +10,7 @@ use rand::rngs::ChaCha8Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::conditions::{Conditions, Lane};
@@ -82,6 +83,11 @@ impl Pump<'_> {
                 read = self.from.read(&mut buffer), if open && held.bytes < HELD_MAX => {
                     let read = read?;
                     open = read > 0;
+                    if self.conditions.has_changed().unwrap_or(true) {
+                        // What began before these bytes came is seen to first; it may be the end of the connection.
+                        yield_now().await;
+                        (lane, lost_share) = self.look();
+                    }
                     let (kept, lost) = self.lose(&buffer[..read], &mut replies, lost_share);
                     if held.chunks.is_empty() && lane.is_clear() {
                         self.to.write_all(kept).await?;
