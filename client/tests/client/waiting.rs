@@ -73,9 +73,11 @@ async fn waiters_of_many_clients_are_served_in_the_order_in_which_they_came() {
     let holder = common::client(&trio).await;
     let lease = holder.lease("job").ttl(Duration::from_secs(30)).acquire().await.unwrap();
     let served = Arc::new(Mutex::new(Vec::new()));
-    let mut waiters = Vec::new();
+    // Kept to the end: a client that has gone cannot give back a turn that comes to it late.
+    let (mut waiters, mut clients) = (Vec::new(), Vec::new());
     for number in 0..8 {
         let ((client, _), served) = (listener(&trio).await, Arc::clone(&served));
+        clients.push(client.clone());
         waiters.push(tokio::spawn(async move {
             let lease = client.lease("job").wait(Duration::from_secs(60)).acquire().await.unwrap();
             served.lock().unwrap().push(number);
