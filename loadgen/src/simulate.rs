@@ -63,6 +63,7 @@ fn play_controls(first: u64, threads: usize) -> Exit {
             missed.push(control);
         }
         let name = format!("{control:?}");
+        eprintln!("{name}: {rule}, {seeds} seeds");
         table.add_row([name, rule, seeds.to_string(), control.seeds_max().to_string(), seed]);
     }
     println!("{table}");
@@ -145,7 +146,9 @@ fn show(failure: &Failure) {
     let lines: Vec<&str> = outcome.trace.lines().collect();
     // What led to it; the whole is in `--only SEED --trace`.
     let end = outcome.violations.first().map(|violation| violation.at.to_string());
-    let until = lines.iter().rposition(|line| end.as_ref().is_some_and(|end| line.starts_with(end.as_str())));
+    let until = lines
+        .iter()
+        .rposition(|line| end.as_ref().is_some_and(|end| line.trim_start().starts_with(end.as_str())));
     let until = until.map_or(lines.len(), |last| last + 1);
     for line in &lines[until.saturating_sub(80)..until] {
         println!("  {line}");

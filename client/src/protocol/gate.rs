@@ -129,6 +129,12 @@ impl Gate {
         }
     }
 
+    /// Whether a batch goes as it is, without an admission before it.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.member.is_some()
+    }
+
     /// What is known of the endpoint.
     #[must_use]
     pub const fn standing(&self) -> &Standing {

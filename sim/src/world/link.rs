@@ -239,6 +239,8 @@ impl World<'_> {
         let own_is_off = this.links[endpoint].gate.handle_verdict(&this.peers);
         self.note(|_| format!("host {host}: a clock is off; its own: {own_is_off}"));
         if own_is_off {
+            // Whoever takes its own clock to be off stops on purpose, even where two servers' clocks were set at once.
+            self.hosts[host].well_since = self.now;
             let holds: Vec<PartyId> = self.holds(host);
             for id in holds {
                 self.drive_hold(host, id, |hold, _| hold.handle_distrust());

@@ -127,6 +127,8 @@ struct World<'a> {
     inboxes: Vec<Vec<Message>>,
     /// The probe under way, by its turn.
     probing: Option<usize>,
+    /// Probes that came while a majority was in quarantine.
+    probes_put_off: usize,
     trace: String,
     over: bool,
 }
@@ -193,6 +195,7 @@ impl<'a> World<'a> {
             quarantines: Vec::new(),
             inboxes: vec![Vec::new(); plan.endpoints],
             probing: None,
+            probes_put_off: 0,
             trace: String::new(),
             over: false,
         }

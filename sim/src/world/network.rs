@@ -99,7 +99,8 @@ impl World<'_> {
         let message = Message { host, endpoint, wire, process, call, ask: Rc::new(ask), ghost: false };
         if let Some(ghost_at) = ghost_at {
             noisy = true;
-            path.disturb(ghost_at);
+            // What it takes again is nobody's, also when the attempt goes on a little and hears "held" from the first of the two.
+            path.disturb(ghost_at.max(now.plus_ms(timeout_ms * 2)));
             let ghost = Message { ghost: true, ..message.clone() };
             self.queue.plan(ghost_at, Event::Arrive(Box::new(ghost)));
         }
