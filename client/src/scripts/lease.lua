@@ -2,7 +2,7 @@
 --
 -- Why one script: a vote must be checked and written in one atomic step, and so must the check that this server is still
 -- the one that was admitted. It is called by its hash; its text is sent only with admission, so that a server on which
--- the hash is known has been looked at. Its head (settings of the set) is put before this text by `scripts/mod.rs`:
+-- the hash is known has been looked at. Its head (settings of the set) is put before each part by `scripts/mod.rs`:
 --   LOCK, FENCE, SHADOW   key prefixes of locks, of fence stripes and of shadows
 --   SHADOWS          key: stands as long as any shadow may, so that looking for them costs nothing while there is none
 --   WAIT, TURN       key prefixes of lines (sorted sets: client by ticket) and of turns (the client that was woken; expires)
@@ -35,104 +35,22 @@
 --   "reconfigure", the id of the set       take on the settings of this text, in quarantine
 --   "durable", the id of the set           what it has written survives a restart (appendfsync always)
 --
+-- admit.lua does the words that are no "run".
+--
 -- Replies: {server time in us, code, value, code, value, ...}, or {-1, reason}: not admitted, nothing ran.
 -- To admit and fresh: {server time in us, member text, ms of quarantine left}, or {-2, reason}.
 
-local GRANTED, RELEASED, HELD, MISSING, NOT_A_LOCK, SUPERSEDED, QUARANTINED, TTL_TOO_LONG, REFUSED = 1, 2, 3, 4, 5, 6, 7, 8, 9
-local WAITING = 10
-local PROPOSAL_SLACK_US = 4000000 -- how far a proposal may be from this server's clock
-local TOKEN_END = 9007199254740992 -- 2^53: Lua counts exactly below it
-
-local call, pcall_redis, sub, find, format = redis.call, redis.pcall, string.sub, string.find, string.format
-local max, min = math.max, math.min
+-- This file is the part that each batch runs: whether the server is still the one that was admitted, and then the two operations
+-- that make nearly all batches, in the case that makes nearly all of those: a free lock is taken, an own one is released, and
+-- nothing but locks stands. Whatever turns out otherwise is done in full by operations.lua, to the same effect.
 
 -- Numbers that only pass through stay the texts they came as: reading and writing 16 digits costs as much as a command. What is
--- written as text is written by format('%.0f'): tostring and .. print 14 digits.
+-- written as text is written by format('%.0f'): tostring and .. print 14 digits. All of this text runs with each call, and to
+-- make a function costs as much as a command, more so if it shares locals: so here there are none.
 
-local function now_us()
-  local time = call('TIME')
-  return time[1] * 1000000 + time[2]
-end
+local call, pcall_redis, find, sub = redis.call, redis.pcall, string.find, string.sub
 
--- How long this server still gives no votes, in ms. A quarantine without expiry was set by hand: it lasts.
-local function quarantine_left()
-  local left = call('PTTL', QUARANTINE)
-  if left == -2 then return 0 end
-  if left == -1 then return QUARANTINE_MS end
-  return max(left, 1)
-end
-
-if ARGV[1] ~= 'run' then
-  local known_set = ARGV[2]
-  local function info_field(info, name)
-    return string.match(info, name .. ':([^\r\n]*)') or ''
-  end
-  local function refuse(reason) return {-2, reason} end
-
-  local replication, server = call('INFO', 'replication'), call('INFO', 'server')
-  local version = info_field(server, 'redis_version')
-  if (tonumber(string.match(version, '^%d+')) or 0) < 7 then
-    return refuse('the server is version ' .. version .. '; 7.0 or later is needed')
-  end
-  if info_field(replication, 'role') ~= 'master' then
-    return refuse('the server is a replica; name an independent master instead')
-  end
-  if info_field(replication, 'connected_slaves') ~= '0' then
-    return refuse('the server has replicas; a promoted one would be a second voter for the same vote: detach them')
-  end
-
-  local policy = info_field(call('INFO', 'memory'), 'maxmemory_policy')
-  if policy ~= 'noeviction' then
-    return refuse('the server may evict locks (maxmemory-policy ' .. policy .. '); set it to noeviction')
-  end
-
-  local identity = ' replid=' .. info_field(replication, 'master_replid') .. ' run=' .. info_field(server, 'run_id')
-  local found = call('GET', MEMBER)
-  if ARGV[1] == 'fresh' then
-    if found then return refuse('the server was admitted before (' .. found .. '); only a brand-new set can be declared fresh') end
-    local member = SETTINGS .. ' set=' .. known_set .. ' durable=no' .. identity
-    call('SET', MEMBER, member)
-    return {now_us(), member, quarantine_left()}
-  end
-
-  local set, durable = known_set, 'no'
-  if found then
-    local settings, found_set, found_durable = string.match(found, '^(.*) set=(%S+) durable=(%S+) replid=')
-    if settings ~= SETTINGS and ARGV[1] ~= 'reconfigure' then
-      return refuse('the server was admitted with other settings (' .. (settings or found) .. ') than this client\'s (' .. SETTINGS .. '); make them agree')
-    end
-    if set == '-' then set = found_set or '-' end
-    if found_set and found_set ~= '-' and found_set ~= set then
-      return refuse('the server belongs to another set (' .. found_set .. ') than the other endpoints (' .. set .. '); correct the list of endpoints')
-    end
-    durable = found_durable or 'no'
-  end
-  local same = found and sub(found, -#identity) == identity
-  if ARGV[1] == 'durable' then
-    if not same then return refuse('the server has not been admitted since it started; let a client admit it first') end
-    durable = 'yes'
-  end
-  if durable == 'yes' and info_field(call('INFO', 'persistence'), 'aof_enabled') ~= '1' then
-    if ARGV[1] == 'durable' then return refuse('the server writes no append-only file; set appendonly yes and appendfsync always') end
-    durable = 'no'
-  end
-  -- A restart of a durable server forgets nothing. A promotion does, and leaves its mark in the second replication id.
-  local restarted_whole = durable == 'yes' and string.match(info_field(replication, 'master_replid2'), '^0+$')
-  local reason = ARGV[1] == 'distrust' and 'its clock ran or was stepped beyond the drift bound'
-    or ARGV[1] == 'reconfigure' and 'its settings were changed'
-    or not found and 'no record of an admission'
-    or not same and not restarted_whole and 'identity changed'
-  local member = SETTINGS .. ' set=' .. set .. ' durable=' .. durable .. identity
-  if reason then
-    -- Another process, another data set, other rules or another clock than when it voted: votes may be forgotten, or end too
-    -- soon. Both keys in this one step.
-    call('SET', QUARANTINE, reason, 'PX', QUARANTINE_MS)
-  end
-  if found ~= member then call('SET', MEMBER, member) end
-  return {now_us(), member, quarantine_left()}
-end
-
--- A batch: first, is this still the server that was admitted, with the settings of this text?
+-- First, is this still the server that was admitted, with the settings of this text?
 local member = ARGV[2]
 local replication = call('INFO', 'replication')
 if sub(member, 1, #SETTINGS) ~= SETTINGS or call('GET', MEMBER) ~= member then
@@ -146,287 +64,50 @@ if not find(replication, 'master_replid:' .. sub(member, -85, -46), 1, true) the
   return {-1, 'its data set was replaced'}
 end
 
-local quarantine_ms, shadows, waiters = 0, false, false
-if call('EXISTS', QUARANTINE, SHADOWS, WAITERS) > 0 then
-  quarantine_ms, shadows, waiters = quarantine_left(), call('EXISTS', SHADOWS) == 1, call('EXISTS', WAITERS) == 1
-end
-local time_us = now_us()
+local plain = call('EXISTS', QUARANTINE, SHADOWS, WAITERS) == 0 -- nothing stands but locks
+local time = call('TIME')
+local time_us = time[1] * 1000000 + time[2]
+local earliest_us, latest_us = time_us - PROPOSAL_SLACK_US, time_us + PROPOSAL_SLACK_US
 
--- What stands under a lock's key: nil where nothing does, else whether it is the owner's, what it holds if it is, and if it
--- is not, the code and value to answer.
-local function standing(lock, owner)
-  local held = pcall_redis('GET', lock)
-  if held == false then return nil end
-  if type(held) == 'table' then return false, nil, NOT_A_LOCK, 0 end -- wrong type
-  if sub(held, 1, 33) == owner .. ':' then return true, held end
-  local left = call('PTTL', lock)
-  if left == -1 then return false, nil, NOT_A_LOCK, 0 end
-  return false, nil, HELD, left
-end
-
--- The token in what an own lock holds.
-local function token_of(lock, held)
-  return tonumber(sub(held, 34)) or error({err = 'key ' .. lock .. ' does not hold a token; delete it'})
-end
-
--- Whose shadow stands for a name: true if the owner's, false and how long it stands if another's, nil if none does.
-local function shadow_of(name, owner)
-  if not shadows then return nil end
-  local key = SHADOW .. name
-  local found = call('GET', key)
-  if not found then return nil end
-  if found == owner then return true end
-  local left = call('PTTL', key)
-  if left == -1 then left = TTL_MAX end -- set by hand: it lasts
-  return false, left
-end
-
-local function stripe_token(fence)
-  local token = tonumber(call('GET', fence) or 0)
-  if not token then error({err = 'key ' .. fence .. ' does not hold a token; restore or delete it'}) end
-  return token
-end
-
--- What a batch does not need it does not pay for: to make a function costs as much as a command, and all of this text runs
--- with each call. So what is rare stands in two functions that make the others when they are first called.
-
--- Waiting. A line is a hint, never a vote: what goes wrong with it counts as nobody waiting, and fails no other operation.
-local function make_line()
-  local line = {}
-
-  -- In whose name an owner waits: the first half of it.
-  local function client_of(owner)
-    return sub(owner, 1, 16)
-  end
-
-  -- A client's place in line. Its ticket tells how long it has waited; where its clock is off, it is moved, so that a wrong clock
-  -- is not first for ever.
-  local function place_of(proposed, ticket)
-    local clamped = min(max(proposed, time_us - TICKET_SLACK_US), time_us + TICKET_SLACK_US)
-    local place = (tonumber(ticket) or proposed) - proposed + clamped
-    return min(max(place, time_us - TICKET_AGE_US_MAX), time_us + TICKET_SLACK_US)
-  end
-
-  -- Puts a client in line, or moves it there. Gives how many are before it; nil if the line is full or cannot be written.
-  local function take_place(name, client, ticket)
-    local key = WAIT .. name
-    local marked = pcall_redis('SET', WAITERS, '1', 'PX', PLACE_MS) -- first: a line that nobody looks for would be no line
-    local added = marked.ok and pcall_redis('ZADD', key, format('%.0f', ticket), client)
-    if type(added) ~= 'number' then return nil end
-    waiters = true
-    call('PEXPIRE', key, PLACE_MS)
-    if added == 1 and call('ZCARD', key) > LINE_LEN_MAX then call('ZREMRANGEBYRANK', key, -1, -1) end
-    return call('ZRANK', key, client) or nil
-  end
-
-  -- Wakes whoever is first in line and keeps the lock for it a while. Not if that is the asker itself, or it has waited
-  -- longer. Gives whether somebody was woken. Who is not connected to hear it is passed over.
-  local function give_turn(name, asker, ticket)
-    local key = WAIT .. name
-    for _ = 1, LINE_LEN_MAX do
-      local first = pcall_redis('ZRANGE', key, 0, 0, 'WITHSCORES')
-      local client = first[1]
-      if not client or client ~= asker and ticket and ticket <= tonumber(first[2]) then return false end
-      call('ZREM', key, client)
-      if client == asker then return false end
-      local heard = pcall_redis('PUBLISH', WAKE .. client, name)
-      if type(heard) == 'number' and heard > 0 then
-        call('SET', TURN .. name, client, 'PX', TURN_MS)
-        return true
+local run
+local reply, filled, at = {time_us}, 1, 3
+local operation = ARGV[at]
+while operation do
+  local code, value, length
+  if plain and operation == 'x' then
+    local lock = LOCK .. ARGV[at + 1]
+    local held = pcall_redis('GET', lock)
+    if type(held) == 'string' and find(held, ARGV[at + 2] .. ':', 1, true) == 1 then
+      call('DEL', lock)
+      code, value, length = RELEASED, 0, 3
+    end
+  elseif plain and (operation == 'w' or operation == 'a') then
+    local proposal, ttl = ARGV[at + 3], ARGV[at + 5]
+    local token = tonumber(proposal)
+    if earliest_us <= token and token <= latest_us and tonumber(ttl) <= TTL_MAX then
+      local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
+      -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
+      local set = pcall_redis('SET', lock, ARGV[at + 2] .. ':' .. proposal, 'NX', 'PX', ttl)
+      if set and set.ok then
+        local drawn = pcall_redis('SET', fence, proposal, 'GET')
+        if not drawn or type(drawn) == 'string' and (tonumber(drawn) or TOKEN_END) < token then
+          code, value, length = GRANTED, token, 6
+        else
+          -- The stripe is ahead, or holds no token: as if nothing had been tried.
+          if type(drawn) == 'string' then call('SET', fence, drawn) end
+          call('DEL', lock)
+        end
       end
     end
-    return false
   end
-
-  -- Whether it is this client's turn. If so, it is over now.
-  local function end_turn(name, client)
-    return pcall_redis('GET', TURN .. name) == client and call('DEL', TURN .. name) == 1
-  end
-
-  -- For how long the free lock of a name is kept for somebody who has waited longer than the asker; nil if it is not.
-  function line.kept_ms(name, owner, proposed, ticket)
-    local asker = client_of(owner)
-    if call('EXISTS', WAIT .. name, TURN .. name) == 0 then return nil end
-    if call('EXISTS', LOCK .. name) == 1 then return nil end -- not free: that is found out below
-    if end_turn(name, asker) then return nil end
-    local left = call('PTTL', TURN .. name)
-    if left > 0 then return left end
-    return give_turn(name, asker, place_of(proposed, ticket)) and TURN_MS or nil
-  end
-
-  -- What to answer where the lock is not to be had, and whoever asked may want a place in line.
-  function line.held(left, in_line, name, owner, proposed, ticket)
-    local ahead = in_line and take_place(name, client_of(owner), place_of(proposed, ticket))
-    if not ahead then return HELD, left end
-    return WAITING, ahead * 4294967296 + min(left, 4294967295)
-  end
-
-  -- Whoever had the lock, or its turn, is done with it. An undo that freed nothing wakes nobody.
-  function line.hand_on(name, owner, freed)
-    local turn = end_turn(name, client_of(owner))
-    if freed or turn then give_turn(name) end
-  end
-
-  function line.leave(at)
-    local name, client = ARGV[at + 1], client_of(ARGV[at + 2])
-    local left = pcall_redis('ZREM', WAIT .. name, client) == 1
-    local turn = end_turn(name, client)
-    if turn and call('EXISTS', LOCK .. name) == 0 then give_turn(name) end
-    if turn or left then return RELEASED, 0 end
-    return MISSING, 0
-  end
-
-  return line
-end
-
-local line
-local function lines()
-  line = line or make_line()
-  return line
-end
-
-local function acquire(at, code)
-  local in_line, ticket = code ~= 'a', code == 'q' and ARGV[at + 6]
-  local name, owner, proposal, fence, ttl = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], FENCE .. ARGV[at + 4], ARGV[at + 5]
-  if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
-  if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
-  local proposed = tonumber(proposal)
-  local own_shadow, shadow_left = shadow_of(name, owner)
-  if own_shadow == false then return lines().held(shadow_left, in_line, name, owner, proposed, ticket) end
-  local kept = waiters and lines().kept_ms(name, owner, proposed, ticket)
-  if kept then return lines().held(kept, in_line, name, owner, proposed, ticket) end
-  local clamped = min(max(proposed, time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
-  local token = max(stripe_token(fence) + 1, clamped)
-  if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
-  local text, lock = token == proposed and proposal or format('%.0f', token), LOCK .. name
-  -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
-  if call('SET', lock, owner .. ':' .. text, 'NX', 'PX', ttl) then
-    call('SET', fence, text)
-    return GRANTED, token
-  end
-  local own, found, why, value = standing(lock, owner)
-  if own then return GRANTED, token_of(lock, found) end
-  if why == HELD then return lines().held(value, in_line, name, owner, proposed, ticket) end
-  return why, value
-end
-
-local function release(at)
-  local name, owner = ARGV[at + 1], ARGV[at + 2]
-  local own_shadow = shadow_of(name, owner)
-  if own_shadow then call('DEL', SHADOW .. name) end
-  local lock = LOCK .. name
-  local own, _, code, value = standing(lock, owner)
-  if own then call('DEL', lock) end
-  if waiters and own ~= false then lines().hand_on(name, owner, own or own_shadow) end
-  if own or own_shadow then return RELEASED, 0 end
-  if own == nil then return MISSING, 0 end
-  return code, value
-end
-
--- Whatever is no acquire and no release.
-local function make_operations()
-  local operations = {}
-
-  -- A yes; in quarantine the operation has been carried out, but the answer does not count.
-  local function yes(token)
-    if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
-    return GRANTED, token
-  end
-
-  -- Nothing drawn later from this stripe will be as small as token. What the stripe held is read before the operation writes
-  -- anything: if it is no token, the operation is refused whole.
-  local function lift_stripe(fence, drawn, token)
-    if drawn < tonumber(token) then call('SET', fence, token) end
-  end
-
-  local function extend(lock, owner, token, fence, ttl)
-    local drawn = stripe_token(fence)
-    local own, _, code, value = standing(lock, owner)
-    if own == nil then return MISSING, 0 end
-    if not own then return code, value end
-    call('PEXPIRE', lock, ttl, 'GT') -- never shortens: an earlier, longer promise still counts
-    lift_stripe(fence, drawn, token)
-    return yes(tonumber(token))
-  end
-
-  function operations.e(at)
-    local token, ttl = ARGV[at + 3], ARGV[at + 5]
-    if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
-    return extend(LOCK .. ARGV[at + 1], ARGV[at + 2], token, FENCE .. ARGV[at + 4], ttl)
-  end
-
-  function operations.h(at)
-    local owner, token, ttl = ARGV[at + 2], ARGV[at + 3], ARGV[at + 5]
-    if tonumber(ttl) > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
-    local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
-    local own_shadow, shadow_left = shadow_of(ARGV[at + 1], owner)
-    if own_shadow == false then return HELD, shadow_left end
-    local drawn = stripe_token(fence)
-    if call('SET', lock, owner .. ':' .. token, 'NX', 'PX', ttl) then
-      lift_stripe(fence, drawn, token)
-      return yes(tonumber(token))
-    end
-    return extend(lock, owner, token, fence, ttl)
-  end
-
-  function operations.r(at)
-    local owner, token = ARGV[at + 2], ARGV[at + 3]
-    local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
-    local drawn = stripe_token(fence)
-    local own, held, code, value = standing(lock, owner)
-    if own == nil then return MISSING, 0 end
-    if not own then return code, value end
-    if token_of(lock, held) > tonumber(token) then return SUPERSEDED, 0 end -- it lapsed and was taken anew: this token is not its
-    call('SET', lock, owner .. ':' .. token, 'KEEPTTL')
-    lift_stripe(fence, drawn, token)
-    return yes(tonumber(token))
-  end
-
-  function operations.s(at)
-    local name, owner, ttl = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-    if ttl > TTL_MAX then return TTL_TOO_LONG, TTL_MAX end
-    local own, _, code, value = standing(LOCK .. name, owner)
-    if own == false then return code, value end
-    local own_shadow, shadow_left = shadow_of(name, owner)
-    if own_shadow == false then return HELD, shadow_left end
-    -- The mark first: a shadow that nobody looks for would be no shadow.
-    call('SET', SHADOWS, '1', 'PX', max(ttl, call('PTTL', SHADOWS)))
-    call('SET', SHADOW .. name, owner, 'PX', max(ttl, call('PTTL', SHADOW .. name)))
-    shadows = true
-    return yes(0)
-  end
-
-  function operations.v(at)
-    local lock = LOCK .. ARGV[at + 1]
-    local own, held, code, value = standing(lock, ARGV[at + 2])
-    if own then return yes(token_of(lock, held)) end
-    if own == false then return code, value end
-    local own_shadow, shadow_left = shadow_of(ARGV[at + 1], ARGV[at + 2])
-    if own_shadow == nil then return MISSING, 0 end
-    if own_shadow then return yes(0) end
-    return HELD, shadow_left
-  end
-
-  return operations
-end
-
-local operations
-local function rare(at, code)
-  operations = operations or make_operations()
-  return (code == 'l' and lines().leave or operations[code])(at)
-end
-
-local LENGTH = {a = 6, w = 6, q = 7, l = 3, e = 6, h = 6, r = 5, s = 4, v = 3, x = 3}
-local reply, at, filled = {time_us}, 3, 1
-while ARGV[at] do
-  local name = ARGV[at]
-  local operation = name == 'x' and release or (name == 'w' or name == 'a' or name == 'q') and acquire or rare
-  -- An error in one operation leaves the others standing.
-  local ok, code, value = pcall(operation, at, name)
-  if not ok then
-    code, value = REFUSED, type(code) == 'table' and code.err or tostring(code)
+  if not code then
+    run = run or make_operations(time_us, plain)
+    code, value, length = run(at)
+    -- From here on somebody may wait, or a shadow stand.
+    plain = plain and code ~= WAITING and operation ~= 's'
   end
   reply[filled + 1], reply[filled + 2] = code, value
-  at, filled = at + LENGTH[name], filled + 2
+  at, filled = at + length, filled + 2
+  operation = ARGV[at]
 end
 return reply

@@ -5,8 +5,15 @@ use crate::protocol::waiting::{LINE_LEN_MAX, PLACE_MS, TICKET_AGE_US_MAX, TICKET
 use crate::protocol::wire::PROTOCOL_VERSION;
 use crate::protocol::{ClientId, LeaseName};
 
-/// The body; its comment gives keys, arguments, replies and why it is one script.
-const BODY: &str = include_str!("lease.lua");
+/// What each batch runs; its comment gives keys, arguments, replies and why it is one script.
+const LEASE: &str = include_str!("lease.lua");
+/// Every operation in full.
+const OPERATIONS: &str = include_str!("operations.lua");
+/// Admission.
+const ADMIT: &str = include_str!("admit.lua");
+/// What more than one part needs.
+const CODES: &str = include_str!("codes.lua");
+const QUARANTINE_LEFT: &str = include_str!("quarantine.lua");
 
 /// What all clients of a set must agree on. It stands in the script's text and in each endpoint's record of admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +96,20 @@ impl Settings {
         format!("{}:wake:{client}", self.namespace)
     }
 
-    /// The whole script.
+    /// The whole script. Each part that not every batch runs has a head of its own: it shares no locals with the others,
+    /// which would have to be tied to it in each call.
     #[must_use]
     pub fn script(&self) -> String {
+        let head = self.head();
+        format!(
+            "if ARGV[1] ~= 'run' then\n{head}{QUARANTINE_LEFT}{ADMIT}end\n\
+             local function make_operations(time_us, plain)\n{head}{QUARANTINE_LEFT}{OPERATIONS}end\n\
+             {head}{LEASE}"
+        )
+    }
+
+    /// The settings of the set, as locals.
+    fn head(&self) -> String {
         let Self { namespace, ttl_ms_max, .. } = self;
         let settings = self.text();
         format!(
@@ -102,7 +120,7 @@ impl Settings {
              local SETTINGS, TTL_MAX, QUARANTINE_MS = '{settings}', {ttl_ms_max}, {QUARANTINE_MS}\n\
              local TURN_MS, PLACE_MS, LINE_LEN_MAX = {TURN_MS}, {PLACE_MS}, {LINE_LEN_MAX}\n\
              local TICKET_SLACK_US, TICKET_AGE_US_MAX = {TICKET_SLACK_US}, {TICKET_AGE_US_MAX}\n\
-             {BODY}"
+             {CODES}"
         )
     }
 }
