@@ -312,9 +312,10 @@ pub(crate) struct SimulateArgs {
     /// Show all that happens in it
     #[arg(long, requires = "only")]
     pub(crate) trace: bool,
-    /// Break each rule on purpose, and list how many seeds the referee needs to find it; one not found is a failure
-    #[arg(long)]
-    pub(crate) controls: bool,
+    /// Break each rule on purpose, or those named, and list how many seeds the referee needs to find it; one not found is a
+    /// failure
+    #[arg(long, value_name = "RULE", num_args = 0.., conflicts_with = "minutes")]
+    pub(crate) controls: Option<Vec<String>>,
     /// Seeds played at once; as many as there are cores if not given
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,

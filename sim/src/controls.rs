@@ -21,15 +21,15 @@ pub struct Verdict {
     pub took: Duration,
 }
 
-/// Breaks one rule and plays seeds until the referee finds it, at most as many as are stated for it. A seed that fails with
+/// Breaks one rule and plays seeds until the referee finds it, at most so many. A seed that fails with
 /// all rules in place proves nothing, and is passed over.
 #[must_use]
-pub fn check(control: Control, first: u64, threads: usize) -> Verdict {
+pub fn check(control: Control, first: u64, seeds_max: u64, threads: usize) -> Verdict {
     let mut verdict = Verdict { control, seeds: 0, found: None, took: Duration::ZERO };
-    while verdict.found.is_none() && verdict.seeds < control.seeds_max() {
+    while verdict.found.is_none() && verdict.seeds < seeds_max {
         let swarm = Swarm {
             first: first.wrapping_add(verdict.seeds),
-            seeds: control.seeds_max() - verdict.seeds,
+            seeds: seeds_max - verdict.seeds,
             time: None,
             threads,
             sabotage: Some(control),

@@ -23,6 +23,7 @@ mod server;
 pub mod shrink;
 pub mod swarm;
 pub mod time;
+mod turns;
 pub mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

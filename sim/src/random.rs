@@ -20,6 +20,8 @@ pub enum Stream {
     Host = 5,
     /// Everything of a server that is not its network.
     Server = 6,
+    /// Whether there is a line.
+    Line = 7,
 }
 
 /// One stream of one seed. Integers only: the same on every machine.

@@ -73,11 +73,17 @@ pub enum Control {
     RenewalForgotten,
     /// An endpoint that was left is never admitted again.
     NeverAdmittedAgain,
+    /// Whoever comes first in its process's line is not told so.
+    WaiterForgotten,
+    /// An endpoint wakes the second in line as well, while it keeps the lock for the first.
+    TwoWoken,
+    /// Whoever stands in line waits for its wake-up alone, and for ever.
+    NoPoll,
 }
 
 impl Control {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::MajorityOfOne,
         Self::NoRaise,
         Self::RaiseUnowned,
@@ -111,6 +117,9 @@ impl Control {
         Self::NoticeAtTick,
         Self::RenewalForgotten,
         Self::NeverAdmittedAgain,
+        Self::WaiterForgotten,
+        Self::TwoWoken,
+        Self::NoPoll,
     ];
 
     /// Within how many seeds the referee must find it.

@@ -1,11 +1,12 @@
 //! One simulated server: the store that the script is proven equal to, a clock of its own, and a process that can die, hang,
 //! forget and be replaced.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use leasehold::memory::store::{Left, Store, Value};
+use leasehold::protocol::ClientId;
 use leasehold::protocol::call::{Admission, CallError};
 use leasehold::protocol::operation::{Action, Operation, Reply};
 use leasehold::protocol::wire::{AdmitReply, BatchReply};
@@ -14,6 +15,7 @@ use leasehold::scripts::Settings;
 use crate::plan::{Data, ServerPlan};
 use crate::sabotage::Control;
 use crate::time::{At, Clock, NS_PER_MS};
+use crate::turns::Turns;
 
 /// How many earlier data sets are kept, and how far apart in time.
 const EARLIER_LEN: usize = 64;
@@ -37,8 +39,8 @@ pub(crate) enum Told {
 }
 
 pub(crate) struct Server {
-    settings: Rc<Settings>,
-    store: Store,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) store: Store,
     pub(crate) clock: Clock,
     plan: ServerPlan,
     /// Whether this process knows the script.
@@ -51,11 +53,16 @@ pub(crate) struct Server {
     pub(crate) down: u32,
     pub(crate) hung: u32,
     earlier: VecDeque<(At, u64, Store)>,
-    sabotage: Option<Control>,
+    pub(crate) sabotage: Option<Control>,
     /// The longest TTL that leases are asked for with.
     ttl_ms_high: u32,
+    /// Who listens for turns.
+    pub(crate) listeners: BTreeSet<ClientId>,
+    pub(crate) turns: Turns,
     /// Half of an admission that control splits in two: what is to be written, and in which process.
     pub(crate) second_write: Option<(u64, Arc<str>)>,
+    /// A turn that a control gives besides.
+    pub(crate) second_turn: Option<(ClientId, leasehold::LeaseName)>,
 }
 
 impl Server {
@@ -83,7 +90,10 @@ impl Server {
             earlier: VecDeque::new(),
             sabotage,
             ttl_ms_high,
+            listeners: BTreeSet::new(),
+            turns: Turns::default(),
             second_write: None,
+            second_turn: None,
         }
     }
 
@@ -152,6 +162,7 @@ impl Server {
 
     /// The process is gone.
     pub(crate) fn die(&mut self) {
+        self.forget_listeners();
         self.process += 1;
         self.script_known = false;
         self.second_write = None;
@@ -178,6 +189,7 @@ impl Server {
     }
 
     pub(crate) fn flush(&mut self) {
+        self.turns = Turns::default();
         self.store.flush();
     }
 
@@ -189,7 +201,9 @@ impl Server {
         if within {
             if let Some((_, _, earlier)) = earlier.filter(|(_, taken_in, _)| *taken_in == process) {
                 self.store = earlier;
+                self.restore_listeners();
             }
+            self.turns = Turns::default();
             if self.sabotage != Some(Control::RunIdOnly) {
                 self.store.promote(incarnation);
             }
@@ -197,6 +211,7 @@ impl Server {
         }
         self.process += 1;
         self.second_write = None;
+        self.forget_listeners();
         if let Some((.., earlier)) = earlier {
             self.store.restart_from(&earlier, incarnation);
         } else {
@@ -220,7 +235,12 @@ impl Server {
                 Told::Admit(Ok(self.admit(*admission, set, time_us)))
             }
             Ask::Run { .. } if !self.script_known => Told::Run(Err(CallError::NoScript)),
-            Ask::Run { member, operations } => Told::Run(Ok(self.run(member, operations, time_us))),
+            Ask::Run { member, operations } => {
+                if self.listeners.is_empty() {
+                    return Told::Run(Ok(self.run(member, operations, time_us)));
+                }
+                Told::Run(Ok(self.run_heard(member, operations, time_us)))
+            }
         }
     }
 
@@ -276,7 +296,7 @@ impl Server {
         reply
     }
 
-    fn run(&mut self, member: &Arc<str>, operations: &[Operation], time_us: u64) -> BatchReply {
+    pub(crate) fn run(&mut self, member: &Arc<str>, operations: &[Operation], time_us: u64) -> BatchReply {
         let Some(control) = self.sabotage else {
             return self.store.run(&self.settings, member, operations, time_us);
         };
@@ -417,6 +437,7 @@ impl Server {
 
     /// Its clock jumps.
     pub(crate) fn step_ms(&mut self, now: At, ms: i64) {
+        self.turns = Turns::default();
         self.clock.step_ns(now, ms.saturating_mul(i64::try_from(NS_PER_MS).unwrap_or(i64::MAX)));
     }
 

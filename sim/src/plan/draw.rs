@@ -44,7 +44,18 @@ impl Plan {
             faults: Vec::new(),
         };
         plan.faults = draw_faults(&mut dice, &plan);
+        plan.draw_line();
         plan
+    }
+
+    /// In half of the runs those who wait stand in line: for longer, and more of them.
+    fn draw_line(&mut self) {
+        let mut dice = Dice::new(self.seed, Stream::Line, 0);
+        if dice.percent(50) {
+            self.work.line = true;
+            self.work.wait_ms = dice.spread(50, 15_000);
+            self.work.hot_percent = dice.pick(&[0, 30, 90, 100]);
+        }
     }
 }
 
@@ -133,6 +144,7 @@ fn draw_work(dice: &mut Dice, terms: &Terms, length: At) -> Work {
         think_us: dice.spread(length.0 / 1_000 / 700, length.0 / 1_000 / 40),
         hold_us: dice.spread(200, (ttl_us / 4).clamp(400, 400_000)),
         wait_ms: dice.spread(2, 400),
+        line: false,
         cancel_percent,
         drop_percent,
         validate_percent,

@@ -93,6 +93,8 @@ pub struct Work {
     pub hold_us: u64,
     /// How long to wait for one.
     pub wait_ms: u64,
+    /// Whether those who wait stand in line and are woken; if not, they poll.
+    pub line: bool,
     /// Futures dropped before they were ready.
     pub cancel_percent: u32,
     /// Leases dropped, not released.

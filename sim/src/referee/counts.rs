@@ -33,6 +33,16 @@ pub struct Counts {
     pub due_grants: u64,
     /// Lost leases that were looked at for a false loss.
     pub losses_judged: u64,
+    /// Grants after a wait.
+    pub waited: u64,
+    /// Turns that endpoints gave, and those of them that nobody heard.
+    pub turns: u64,
+    /// See `turns`.
+    pub turns_lost: u64,
+    /// Looks at a free lock that somebody waited for, with a majority well.
+    pub lines_judged: u64,
+    /// The longest that one was seen to stay free, in microseconds.
+    pub starved_us_max: u64,
     /// Owners whose remains were looked for where they had to be gone.
     pub remains_judged: u64,
     /// Grants that met any fault.
@@ -56,6 +66,11 @@ impl AddAssign<&Self> for Counts {
         self.shadows += other.shadows;
         self.due_grants += other.due_grants;
         self.losses_judged += other.losses_judged;
+        self.waited += other.waited;
+        self.turns += other.turns;
+        self.turns_lost += other.turns_lost;
+        self.lines_judged += other.lines_judged;
+        self.starved_us_max = self.starved_us_max.max(other.starved_us_max);
         self.remains_judged += other.remains_judged;
         self.exposed_any += other.exposed_any;
         for (sum, more) in self.exposed.iter_mut().zip(other.exposed) {

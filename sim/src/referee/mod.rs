@@ -39,6 +39,10 @@ pub enum Rule {
     Litter,
     /// A free lock with a healthy majority was not granted.
     NoProgress,
+    /// A lock was free, a majority well, and whoever waited for it was not granted it within the bound.
+    Starved,
+    /// An endpoint told two clients at once that a lock is kept for them.
+    TurnTwice,
 }
 
 /// One finding.
@@ -201,6 +205,12 @@ impl Referee {
     #[must_use]
     pub fn until(&self, id: GrantId) -> At {
         self.grants[id.0].until
+    }
+
+    /// How often a name was granted.
+    #[must_use]
+    pub fn grants_of(&self, name: usize) -> usize {
+        self.names[name].tokens.len()
     }
 
     /// A holder will do nothing more under a grant.

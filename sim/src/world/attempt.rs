@@ -4,7 +4,7 @@ use leasehold::protocol::operation::{Reply, Request};
 use leasehold::protocol::quorum::EndpointId;
 use leasehold::protocol::validity::request_timeout_ms;
 use leasehold::protocol::{
-    Action, Attempt, AttemptFailure, AttemptParams, Grant, Moment, OwnerId, Round, Validation, Vote,
+    Action, Attempt, AttemptFailure, AttemptParams, ClientId, Grant, Moment, OwnerId, Round, Validation, Vote,
 };
 
 use super::calm::Remains;
@@ -14,13 +14,23 @@ use crate::sabotage::Control;
 
 impl World<'_> {
     /// Starts an attempt for a task.
-    pub(super) fn attempt(&mut self, host: usize, task: usize, name: usize) -> PartyId {
+    pub(super) fn attempt(
+        &mut self,
+        host: usize,
+        task: usize,
+        name: usize,
+        proposal: Option<u64>,
+        ticket: Option<u64>,
+    ) -> PartyId {
+        let due = self.must_grant(host, task, name);
         let (now, t0) = (self.now, self.moment(host));
         let terms = self.plan.terms;
         let this = &mut self.hosts[host];
         let ttl_ms = draw_ttl(this, terms.ttl_ms_low, terms.ttl_ms_high);
         let timeout_ms = request_timeout_ms(terms.request_timeout_ms, ttl_ms);
-        let drawn = OwnerId::new((u128::from(this.dice.bits()) << 64) | u128::from(this.dice.bits()));
+        let (client, random) = (this.dice.bits(), this.dice.bits());
+        let client = if self.plan.work.line { this.client } else { ClientId::new(client) };
+        let drawn = OwnerId::of(client, random);
         let owner = match (self.options.sabotage, this.tasks[task].owner) {
             (Some(Control::OwnerPerAcquisition), Some(owner)) => owner,
             _ => drawn,
@@ -30,15 +40,18 @@ impl World<'_> {
             quorum: self.quorum,
             owner,
             ttl_ms,
-            proposal: this.next_proposal(now),
+            proposal: proposal.unwrap_or_else(|| this.next_proposal(now)),
             t0,
             // One batch may be in flight before this one's.
             patience_ms: timeout_ms.saturating_mul(2),
         };
         let party = Party {
             machine: Machine::Attempt {
-                attempt: Attempt::new(params),
-                due: self.must_grant(host, name),
+                attempt: match ticket {
+                    Some(ticket) => Attempt::waiting(params, ticket),
+                    None => Attempt::new(params),
+                },
+                due,
                 raised: false,
             },
             name,
@@ -159,6 +172,14 @@ impl World<'_> {
             return None;
         };
         attempt.outcome()
+    }
+
+    /// What each endpoint said to an attempt.
+    pub(super) fn replies_to(&self, host: usize, id: PartyId) -> Vec<Option<Reply>> {
+        match self.hosts[host].parties.get(&id).map(|party| &party.machine) {
+            Some(Machine::Attempt { attempt, .. }) => attempt.replies().to_vec(),
+            _ => Vec::new(),
+        }
     }
 
     /// Nobody looks at a machine any more.

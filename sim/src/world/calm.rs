@@ -79,7 +79,7 @@ impl World<'_> {
     }
 
     /// Whether a host has been running, with a right clock, since then.
-    fn was_well(&self, host: usize, since: At) -> bool {
+    pub(super) fn was_well(&self, host: usize, since: At) -> bool {
         let this = &self.hosts[host];
         this.runs() && this.troubles == 0 && this.well_since < since
     }
@@ -91,18 +91,18 @@ impl World<'_> {
     }
 
     /// The same between all hosts and an endpoint.
-    fn endpoint_was_well(&self, endpoint: usize, since: At) -> bool {
+    pub(super) fn endpoint_was_well(&self, endpoint: usize, since: At) -> bool {
         (0..self.hosts.len()).all(|host| self.path_was_well(host, endpoint, since))
     }
 
     /// Whether an endpoint gave votes all the time since then.
-    fn voted_since(&self, endpoint: usize, since: At) -> bool {
+    pub(super) fn voted_since(&self, endpoint: usize, since: At) -> bool {
         let quarantined = |&(place, _, until): &(usize, At, At)| place == endpoint && until >= since;
         !self.quarantines.iter().any(quarantined) && !self.servers[endpoint].is_quarantined(self.now)
     }
 
     /// Whether answers come well before anybody stops waiting for them.
-    fn answers_in_time(&self) -> bool {
+    pub(super) fn answers_in_time(&self) -> bool {
         let timeout_us =
             u64::from(self.plan.terms.request_timeout_ms.min(self.plan.terms.ttl_ms_low * 2 / 5)) * 1_000;
         self.plan.network.delay_us_max() * 4 + 4_000 <= timeout_us
@@ -110,9 +110,9 @@ impl World<'_> {
 
     /// Who must grant an attempt that begins now: a majority that is well and free, where nobody else is after the name and
     /// nothing of the past is under way; otherwise nobody.
-    pub(super) fn must_grant(&mut self, host: usize, name: usize) -> EndpointSet {
+    pub(super) fn must_grant(&mut self, host: usize, task: usize, name: usize) -> EndpointSet {
         let nobody = EndpointSet::default();
-        if self.busy[name].count > 0 || !self.answers_in_time() {
+        if self.busy[name].count > 0 || self.others_wait(host, task, name) || !self.answers_in_time() {
             return nobody;
         }
         let since = self.now.minus_ms(u64::from(self.plan.terms.request_timeout_ms) * 5 + 1_000);
@@ -125,6 +125,7 @@ impl World<'_> {
                 && self.voted_since(endpoint, self.now)
                 && self.is_admitted(host, endpoint)
                 && self.servers[endpoint].is_free(&self.names[name], self.now)
+                && !self.servers[endpoint].has_line(&self.names[name], self.now)
         };
         let free: EndpointSet = self.quorum.ids().filter(is_free).collect();
         if free.len() < self.quorum.majority() {
@@ -132,6 +133,11 @@ impl World<'_> {
         }
         self.counts.due_grants += 1;
         free
+    }
+
+    /// Whether anybody else is in line for a name.
+    fn others_wait(&self, host: usize, task: usize, name: usize) -> bool {
+        self.busy[name].waiters > u32::from(self.hosts[host].tasks[task].seat.is_some())
     }
 
     /// An attempt that had to be granted was not.
@@ -155,7 +161,8 @@ impl World<'_> {
             self.endpoint_was_well(id.index(), called) && self.voted_since(id.index(), called)
         };
         let well: EndpointSet = due.iter().filter(still_well).collect();
-        let alone = self.busy[name].newest <= called && self.busy[name].count <= 1;
+        let others_wait = party.task.is_some_and(|task| self.others_wait(host, task, name));
+        let alone = self.busy[name].newest <= called && self.busy[name].count <= 1 && !others_wait;
         if alone && self.was_well(host, called) && well.len() >= needed {
             let what = format!(
                 "name {name} was free and a majority well at {called}, but host {host} was told {outcome:?}"

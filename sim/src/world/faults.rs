@@ -53,6 +53,7 @@ impl World<'_> {
             FaultKind::Break { host, endpoint, silent } => {
                 if self.hosts[host].dead == 0 {
                     self.break_link(host, endpoint, silent);
+                    self.break_bell(host, endpoint);
                 }
             }
             FaultKind::StepBack { endpoint, ms } => {
@@ -130,6 +131,7 @@ impl World<'_> {
             if self.hosts[host].dead == 0 && self.hosts[host].dice.percent(70) {
                 self.break_link(host, endpoint, false);
             }
+            self.break_bell(host, endpoint);
         }
     }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use leasehold::protocol::limiter::Ticket;
 use leasehold::protocol::{
-    Attempt, EndpointSet, Hold, Limiter, Moment, OwnerId, Peers, Quorum, Round, Validation,
+    Attempt, ClientId, EndpointSet, Hold, Limiter, Moment, OwnerId, Peers, Quorum, Round, Validation,
 };
 
 use super::hold::HoldTerms;
+use super::line::Lines;
 use super::link::Link;
 use super::task::Task;
 use super::{Event, PartyId, World};
@@ -23,6 +24,9 @@ const BEGIN_US: u64 = 1_763_806_000_000_000;
 
 pub(super) struct Host {
     pub(super) plan: HostPlan,
+    /// Who its process is to endpoints.
+    pub(super) client: ClientId,
+    pub(super) lines: Lines,
     pub(super) clock: Clock,
     /// How far its wall clock is off by now.
     pub(super) wall_offset_us: i64,
@@ -74,6 +78,8 @@ pub(super) enum Machine {
     },
     Hold(Box<Holding>),
     Validation(Validation),
+    /// Requests whose answers nobody waits for.
+    Nobody,
 }
 
 /// A lease, and what belongs to it.
@@ -87,6 +93,13 @@ pub(super) struct Holding {
     pub(super) newest_renewal: Round,
 }
 
+impl Machine {
+    /// Whether it may take a lock, or hold it.
+    pub(super) const fn is_after_a_lock(&self) -> bool {
+        matches!(self, Self::Attempt { .. } | Self::Hold(_))
+    }
+}
+
 impl Host {
     pub(super) fn new(plan: &Plan, quorum: Quorum, place: usize) -> Self {
         let host = plan.hosts[place];
@@ -96,6 +109,8 @@ impl Host {
             .collect();
         Self {
             plan: host,
+            client: ClientId::new(place as u64),
+            lines: Lines::new(plan.names, plan.endpoints),
             clock,
             wall_offset_us: host.wall_offset_us,
             dice: Dice::new(plan.seed, Stream::Host, place),
@@ -134,6 +149,7 @@ impl World<'_> {
         let now = self.now;
         let moment = self.hosts[host].clock.moment(now);
         self.note(|_| format!("host {host} starts"));
+        self.hosts[host].client = self.new_client(host);
         let peers = Peers::new(self.quorum);
         let links = self.quorum.ids().map(|id| Link::new(moment, id)).collect();
         let this = &mut self.hosts[host];
@@ -152,12 +168,13 @@ impl World<'_> {
         self.note(|_| format!("host {host} dies"));
         let parties = std::mem::take(&mut self.hosts[host].parties);
         for party in parties.into_values() {
-            self.busy[party.name].count -= u32::from(!matches!(party.machine, Machine::Validation(_)));
+            self.busy[party.name].count -= u32::from(party.machine.is_after_a_lock());
             if let Machine::Hold(holding) = party.machine {
                 self.referee.ended(holding.grant, self.now, End::Crashed);
                 self.referee.acts_no_more(holding.grant);
             }
         }
+        self.lose_lines(host);
         for task in 0..self.hosts[host].tasks.len() {
             self.stop_task(host, task);
         }
@@ -178,6 +195,8 @@ impl World<'_> {
             | Event::Answer { host, .. }
             | Event::CallTimeout { host, .. }
             | Event::Broken { host, .. }
+            | Event::Bell { host, .. }
+            | Event::Word { host, .. }
             | Event::Linked { host, .. } => *host,
             _ => return Some(event),
         };
@@ -199,7 +218,7 @@ impl World<'_> {
         let mut newest = vec![At(0); self.plan.endpoints];
         for event in missed {
             let mut at = self.now.plus_ns(self.hosts[host].dice.below(NS_PER_MS / 2));
-            if let Event::Answer { endpoint, .. } = event {
+            if let Event::Answer { endpoint, .. } | Event::Word { endpoint, .. } = event {
                 at = at.max(newest[endpoint].plus_ns(1));
                 newest[endpoint] = at;
             }
@@ -257,7 +276,7 @@ impl World<'_> {
             Some(Machine::Validation(_)) => {
                 self.drive_validation(host, id, |validation, now| validation.handle_timeout(now));
             }
-            None => {}
+            Some(Machine::Nobody) | None => {}
         }
     }
 
@@ -266,7 +285,7 @@ impl World<'_> {
         let parties = &mut self.hosts[host].parties;
         if parties.get(&id).is_some_and(|party| party.over && party.outstanding == 0)
             && let Some(party) = parties.remove(&id)
-            && !matches!(party.machine, Machine::Validation(_))
+            && party.machine.is_after_a_lock()
         {
             self.busy[party.name].count -= 1;
         }

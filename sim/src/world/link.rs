@@ -158,6 +158,7 @@ impl World<'_> {
                     holding.hold.wants(&entry.request) || self.sabotaged(Control::RenewalAfterRelease)
                 }
                 Machine::Validation(validation) => validation.outcome().is_none(),
+                Machine::Nobody => true,
             }
     }
 
@@ -384,6 +385,7 @@ impl World<'_> {
             Machine::Validation(_) => self.drive_validation(host, entry.party, |validation, _| {
                 validation.handle_reply(id, reply);
             }),
+            Machine::Nobody => {}
         }
         self.bury_if_over(host, entry.party);
     }

@@ -6,8 +6,10 @@ mod calm;
 mod faults;
 mod hold;
 mod host;
+mod line;
 mod link;
 mod network;
+mod starving;
 mod task;
 
 use std::rc::Rc;
@@ -50,6 +52,12 @@ enum Event {
     Broken { host: usize, endpoint: usize, stamp: u64 },
     /// A host has connected, or tries again.
     Linked { host: usize, endpoint: usize, stamp: u64 },
+    /// A host's ear to an endpoint is connected, or tries again.
+    Bell { host: usize, endpoint: usize, number: u64 },
+    /// A word of an endpoint arrives at a host that listens.
+    Word { host: usize, endpoint: usize, number: u64, word: line::Word },
+    /// A look at a name that somebody waits for.
+    Look { name: usize },
     /// A fault begins, or is over.
     Fault { place: usize, begins: bool },
     /// Servers keep their data sets.
@@ -114,6 +122,7 @@ struct World<'a> {
     active: Vec<usize>,
     /// Attempts and leases of each name that are under way, and the newest beginning of one.
     busy: Vec<Busy>,
+    watches: Vec<starving::Watch>,
     referee: Referee,
     counts: Counts,
     serial: u64,
@@ -138,6 +147,8 @@ struct World<'a> {
 struct Busy {
     count: u32,
     newest: At,
+    /// Tasks in line for it.
+    waiters: u32,
 }
 
 /// Plays the plan.
@@ -187,6 +198,7 @@ impl<'a> World<'a> {
             paths: (0..hosts).map(|host| (0..plan.endpoints).map(|end| path(host, end)).collect()).collect(),
             active: Vec::new(),
             busy: vec![Busy::default(); plan.names],
+            watches: vec![starving::Watch::default(); plan.names],
             referee: Referee::new(plan.names),
             counts: Counts::default(),
             serial: 0,
@@ -235,6 +247,9 @@ impl<'a> World<'a> {
             Event::CallTimeout { host, endpoint, call } => self.handle_call_timeout(host, endpoint, call),
             Event::Broken { host, endpoint, stamp } => self.handle_broken(host, endpoint, stamp),
             Event::Linked { host, endpoint, stamp } => self.handle_linked(host, endpoint, stamp),
+            Event::Bell { host, endpoint, number } => self.handle_bell(host, endpoint, number),
+            Event::Word { host, endpoint, number, word } => self.handle_word(host, endpoint, number, word),
+            Event::Look { name } => self.handle_look(name),
             Event::Fault { place, begins } => self.handle_fault(place, begins),
             Event::Snapshot => self.handle_snapshot(),
             Event::SecondWrite { endpoint } => self.servers[endpoint].write_second(self.now),

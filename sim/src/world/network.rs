@@ -153,6 +153,7 @@ impl World<'_> {
         }
         let told = self.servers[endpoint].execute(self.now, &message.ask);
         self.after_execution(&message, &told);
+        self.ring_bells(endpoint);
         let how = if ghost { " (written twice)" } else { "" };
         self.note(|_| format!("  server {endpoint} carries out {call} of host {host}{how}"));
         if !ghost {
@@ -197,7 +198,7 @@ impl World<'_> {
         self.queue.plan(at, Event::Answer { host, endpoint, wire, call, told: Box::new(told) });
     }
 
-    fn delay_ns(&mut self, host: usize, endpoint: usize) -> u64 {
+    pub(super) fn delay_ns(&mut self, host: usize, endpoint: usize) -> u64 {
         let network = self.plan.network;
         let extra_us: u64 = self
             .active
@@ -213,7 +214,7 @@ impl World<'_> {
     }
 
     /// Whether messages in this direction are lost (`Some(None)`), or wait until some moment.
-    fn partition(&self, from_host: usize, to: usize, way: Direction) -> Option<Option<At>> {
+    pub(super) fn partition(&self, from_host: usize, to: usize, way: Direction) -> Option<Option<At>> {
         let mut held = None;
         for &place in &self.active {
             let fault = self.plan.faults[place];

@@ -1,10 +1,12 @@
 //! Those who ask for leases, hold them, work under them and give them back, or do not.
 
 use leasehold::protocol::backoff::retry_delay_ns;
+use leasehold::protocol::operation::Reply;
 use leasehold::protocol::{AttemptFailure, Hold, LossReason, Moment, OwnerId, Renewal};
 
 use super::hold::HoldTerms;
 use super::host::{Machine, Party};
+use super::line::Seat;
 use super::{Event, PartyId, World};
 use crate::random::Dice;
 use crate::referee::GrantId;
@@ -17,12 +19,18 @@ pub(super) struct Task {
     pub(super) stamp: u64,
     /// Counts acquisitions.
     era: u64,
-    name: usize,
+    pub(super) name: usize,
     give_up: Moment,
     failures: u32,
     jitter_seed: u64,
     /// The owner of its newest attempt.
     pub(super) owner: Option<OwnerId>,
+    /// Its place in the line of its host.
+    pub(super) seat: Option<Seat>,
+    /// When it began to wait, by the wall clock: its place in line on endpoints.
+    ticket: u64,
+    /// What it brings along to its first attempt, if the ticket serves.
+    proposal: Option<u64>,
     /// It asks in order to see whether it is granted.
     pub(super) probe: bool,
 }
@@ -62,14 +70,22 @@ impl Task {
             failures: 0,
             jitter_seed: 0,
             owner: None,
+            seat: None,
+            ticket: 0,
+            proposal: None,
             probe: false,
         }
+    }
+
+    /// Whether it waits for its turn.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self.stage, Stage::Wait)
     }
 }
 
 impl World<'_> {
     /// A task will go on after some time.
-    fn plan_task(&mut self, host: usize, task: usize, after_ns: u64) {
+    pub(super) fn plan_task(&mut self, host: usize, task: usize, after_ns: u64) {
         let stamp = self.next_serial();
         self.hosts[host].tasks[task].stamp = stamp;
         self.queue.plan(self.now.plus_ns(after_ns), Event::Task { host, task, stamp });
@@ -77,6 +93,7 @@ impl World<'_> {
 
     /// A task thinks before it asks for its next lease.
     pub(super) fn rest(&mut self, host: usize, task: usize) {
+        self.leave_seat(host, task, false);
         let think_us = self.plan.work.think_us;
         let this = &mut self.hosts[host].tasks[task];
         this.stage = Stage::Rest;
@@ -115,6 +132,7 @@ impl World<'_> {
         }
         match self.hosts[host].tasks[task].stage {
             Stage::Rest => self.ask(host, task),
+            Stage::Wait if self.plan.work.line => self.wait_in_line(host, task),
             Stage::Wait => self.ask_again(host, task),
             Stage::Ask { party } => self.look_at_attempt(host, task, party),
             Stage::Work { party, grant, until } => self.work(host, task, party, grant, until),
@@ -169,7 +187,43 @@ impl World<'_> {
         this.era += 1;
         (this.name, this.give_up, this.failures) = (name, give_up, 0);
         (this.jitter_seed, this.owner) = (this.dice.bits(), None);
-        self.ask_again(host, task);
+        if !self.plan.work.line {
+            self.ask_again(host, task);
+            return;
+        }
+        let ticket = self.hosts[host].next_proposal(self.now);
+        let open = self.hosts[host].lines.open;
+        if open {
+            self.take_seat(host, task, name);
+        }
+        let now = self.moment(host);
+        let this = &mut self.hosts[host].tasks[task];
+        let due = this.seat.as_ref().is_none_or(|seat| seat.try_at().is_some_and(|at| at <= now));
+        // Whoever finds nobody before it begins to wait only now: its ticket serves as its proposal.
+        (this.ticket, this.proposal) = (ticket, due.then_some(ticket));
+        if open {
+            this.stage = Stage::Wait;
+            self.wait_in_line(host, task);
+        } else {
+            self.ask_again(host, task);
+        }
+    }
+
+    /// Waits for its turn, and asks when that has come.
+    fn wait_in_line(&mut self, host: usize, task: usize) {
+        let now = self.moment(host);
+        let this = &self.hosts[host].tasks[task];
+        let (give_up, failed) = (this.give_up, this.failures > 0);
+        let try_at = this.seat.as_ref().and_then(Seat::try_at);
+        if try_at.is_none_or(|at| at > now) && give_up <= now && failed {
+            self.fail(host, task, AttemptFailure::NoQuorum);
+        } else if try_at.is_some_and(|at| at <= now) || give_up <= now {
+            self.ask_again(host, task);
+        } else {
+            let until = try_at.map_or(give_up, |at| at.min(give_up));
+            let at = self.ring_at(host, until);
+            self.plan_task(host, task, at.ns_since(self.now));
+        }
     }
 
     fn ask_again(&mut self, host: usize, task: usize) {
@@ -177,7 +231,13 @@ impl World<'_> {
         // The stage first: an attempt may be decided at once.
         let party = self.serial + 1;
         self.hosts[host].tasks[task].stage = Stage::Ask { party };
-        let party = self.attempt(host, task, name);
+        let now = self.moment(host);
+        let this = &mut self.hosts[host].tasks[task];
+        // Who gives up unless it wins now wants no place on the endpoints.
+        let ticket = (self.plan.work.line && now < this.give_up).then_some(this.ticket);
+        let proposal = this.proposal.take();
+        self.seat_starts(host, task, ticket.is_some());
+        let party = self.attempt(host, task, name, proposal, ticket);
         self.hosts[host].tasks[task].stage = Stage::Ask { party };
     }
 
@@ -185,6 +245,8 @@ impl World<'_> {
         match self.attempt_outcome(host, party) {
             None => {}
             Some(Ok(grant)) => {
+                self.counts.waited += u64::from(self.hosts[host].tasks[task].failures > 0);
+                self.leave_seat(host, task, true);
                 let terms = self.draw_hold_terms(host, task);
                 let held = self.hold(host, task, party, grant, terms);
                 self.leave(host, party);
@@ -194,7 +256,12 @@ impl World<'_> {
                 self.take(host, task, held);
             }
             Some(Err(failure)) => {
+                let replies = self.replies_to(host, party);
                 self.leave(host, party);
+                if self.plan.work.line {
+                    self.stay_in_line(host, task, failure, &replies);
+                    return;
+                }
                 self.retry_or_fail(host, task, failure);
             }
         }
@@ -205,14 +272,35 @@ impl World<'_> {
         let this = &mut self.hosts[host].tasks[task];
         this.failures += 1;
         let delay_ns = retry_delay_ns(this.failures, this.jitter_seed);
-        let worthwhile = matches!(
-            failure,
-            AttemptFailure::Held { .. } | AttemptFailure::NoQuorum | AttemptFailure::ValidityExhausted
-        );
-        if worthwhile && now.plus_ns(delay_ns) < this.give_up {
+        if is_worth_waiting(failure) && now.plus_ns(delay_ns) < this.give_up {
             this.stage = Stage::Wait;
             self.plan_task(host, task, delay_ns);
-        } else if this.probe {
+        } else {
+            self.fail(host, task, failure);
+        }
+    }
+
+    /// An attempt of somebody who stands in line, or will, has failed.
+    fn stay_in_line(&mut self, host: usize, task: usize, failure: AttemptFailure, replies: &[Option<Reply>]) {
+        let now = self.moment(host);
+        let this = &mut self.hosts[host].tasks[task];
+        this.failures += 1;
+        let (name, over) = (this.name, this.give_up <= now);
+        if over || !is_worth_waiting(failure) {
+            self.fail(host, task, failure);
+            return;
+        }
+        if matches!(failure, AttemptFailure::Held { .. }) {
+            self.listen(host);
+        }
+        self.take_seat(host, task, name);
+        self.seat_refused(host, task, replies);
+        self.hosts[host].tasks[task].stage = Stage::Wait;
+        self.wait_in_line(host, task);
+    }
+
+    fn fail(&mut self, host: usize, task: usize, failure: AttemptFailure) {
+        if self.hosts[host].tasks[task].probe {
             self.probed(host, task, Asked::Failed(failure));
         } else {
             self.rest(host, task);
@@ -316,4 +404,12 @@ impl World<'_> {
             self.rest(host, task);
         }
     }
+}
+
+/// Whether another attempt may fare better.
+const fn is_worth_waiting(failure: AttemptFailure) -> bool {
+    matches!(
+        failure,
+        AttemptFailure::Held { .. } | AttemptFailure::NoQuorum | AttemptFailure::ValidityExhausted
+    )
 }
