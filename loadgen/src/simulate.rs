@@ -124,6 +124,14 @@ fn print_counts(counts: &Counts) {
         counts.due_grants, counts.losses_judged, counts.remains_judged
     );
     println!(
+        "{} acquisitions waited in line, {} turns were given, {} wake-ups were lost; {} looks at a free lock that was waited for, free for {} ms at most",
+        counts.waited,
+        counts.turns,
+        counts.turns_lost,
+        counts.lines_judged,
+        counts.starved_us_max / 1_000,
+    );
+    println!(
         "contract overlaps, token regressions, accepted stale writes per grant: 95 % upper bound {} where none is listed below",
         bound(0, counts.grants)
     );

@@ -125,6 +125,9 @@ impl Control {
     /// Within how many seeds the referee must find it.
     #[must_use]
     pub const fn seeds_max(self) -> u64 {
-        10_000
+        match self {
+            Self::QuarantineFirst => 10_000,
+            _ => 3_000,
+        }
     }
 }

@@ -30,6 +30,14 @@ fn controls_that_need_few_seeds_are_found() {
 }
 
 #[test]
+fn a_waiter_that_is_forgotten_and_two_that_are_woken_are_found() {
+    for control in [Control::WaiterForgotten, Control::TwoWoken] {
+        let verdict = controls::check(control, 1_000_000, 300, 2);
+        assert!(verdict.found.is_some(), "{verdict:?}");
+    }
+}
+
+#[test]
 fn a_failure_shrinks_and_still_fails() {
     let control = Control::ReleaseUnowned;
     let options = Options { trace: false, sabotage: Some(control) };
