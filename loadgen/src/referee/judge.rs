@@ -11,7 +11,7 @@ use super::count::Count;
 use super::exposure::{FaultId, Faults};
 use super::overlap::{Beliefs, OverlapTally};
 use super::record::{Failure, GrantRecord, ReleaseOutcome};
-use super::resource::{FenceVerdict, Resource, Write, WriteVerdict};
+use super::resource::{FenceVerdict, Resource, Write};
 use super::safety::Safety;
 use super::tokens::{TokenFault, TokenOrder};
 use super::violations::{Violation, ViolationKind, Violations, Witness};
@@ -19,12 +19,17 @@ use crate::measure::{Latency, new_histogram};
 
 /// Judges a run.
 ///
-/// Grants come as whole records when they have ended, in any order. [`Referee::advance`] says how far the stream is
-/// complete; all up to there is judged and, where it can matter no more, forgotten.
+/// Grants come as whole records when they have ended, writes as they are made, in any order. [`Referee::advance`] says
+/// how far the stream is complete; all up to there is judged in the order in which it happened and, where it can matter
+/// no more, forgotten. Who reports first makes no difference.
 #[derive(Debug)]
 pub(crate) struct Referee {
     /// Ended and not yet judged, by `(granted_ns, grant_id)`.
     pending: BTreeMap<(u64, u64), GrantRecord>,
+    /// Made and not yet judged, by `(at_ns, grant_id, ordinal)`.
+    writes: BTreeMap<(u64, u64, u32), Write>,
+    /// Judged grants that a write which is not judged yet may collide with, by `(granted_ns, grant_id)`.
+    remembered: BTreeMap<(u64, u64), GrantRecord>,
     horizon_ns: u64,
     names: HashMap<u32, Name>,
     resource: Resource,
@@ -77,6 +82,20 @@ pub(crate) struct LateRecord {
     pub(crate) horizon_ns: u64,
 }
 
+/// A write made before the horizon: the resource has gone on without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a write of grant {grant_id} at {at_ns} ns came after the referee had judged up to {horizon_ns} ns; the findings are incomplete"
+)]
+pub(crate) struct LateWrite {
+    /// Whose write it is.
+    pub(crate) grant_id: u64,
+    /// When it was made.
+    pub(crate) at_ns: u64,
+    /// How far the judgement had come.
+    pub(crate) horizon_ns: u64,
+}
+
 /// All that the referee found.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Findings {
@@ -96,6 +115,8 @@ impl Referee {
     pub(crate) fn new() -> Self {
         Self {
             pending: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            remembered: BTreeMap::new(),
             horizon_ns: 0,
             names: HashMap::new(),
             resource: Resource::default(),
@@ -120,25 +141,13 @@ impl Referee {
         self.faults.end(fault, at_ns);
     }
 
-    /// A write reaches the protected resource.
-    pub(crate) fn write(&mut self, write: &Write, at_ns: u64) -> WriteVerdict {
-        let verdict = self.resource.write(write);
-        if let Some(other_grant_id) = verdict.superseded_by {
-            let kind = match verdict.fenced {
-                FenceVerdict::Accepted => ViolationKind::StaleWritePastFence,
-                FenceVerdict::Refused | FenceVerdict::NoToken => ViolationKind::StaleWrite,
-            };
-            let violation = Violation {
-                kind,
-                key: write.key,
-                at_ns,
-                length_ns: None,
-                grant_id: write.grant_id,
-                other_grant_id: Some(other_grant_id),
-            };
-            self.witness.add(violation, &[]);
+    /// A write that its grant's holder made at `at_ns`; it is judged in its turn.
+    pub(crate) fn write(&mut self, write: &Write, at_ns: u64) -> Result<(), LateWrite> {
+        if at_ns < self.horizon_ns {
+            return Err(LateWrite { grant_id: write.grant_id, at_ns, horizon_ns: self.horizon_ns });
         }
-        verdict
+        self.writes.insert((at_ns, write.grant_id, write.ordinal), *write);
+        Ok(())
     }
 
     /// A grant has ended.
@@ -165,12 +174,19 @@ impl Referee {
     pub(crate) fn advance(&mut self, horizon_ns: u64) {
         self.horizon_ns = self.horizon_ns.max(horizon_ns);
         self.waiting.advance(self.horizon_ns);
+        let writes_later = self.writes.split_off(&(self.horizon_ns, 0, 0));
+        for ((at_ns, ..), write) in std::mem::replace(&mut self.writes, writes_later) {
+            self.judge_write(&write, at_ns);
+        }
         let later = self.pending.split_off(&(self.horizon_ns, 0));
         let ready = std::mem::replace(&mut self.pending, later);
         let low_ns = self.pending.values().map(|grant| grant.call_ns).fold(self.horizon_ns, u64::min);
         for grant in ready.into_values() {
             self.judge(grant);
         }
+        // Whoever supersedes a write was handed out after the write's own grant.
+        let oldest = self.writes.values().map(|write| (write.granted_ns, 0)).min();
+        self.remembered = oldest.map_or_else(BTreeMap::new, |oldest| self.remembered.split_off(&oldest));
         self.faults.forget(self.horizon_ns);
         for name in self.names.values_mut() {
             name.tokens.forget(low_ns);
@@ -183,7 +199,8 @@ impl Referee {
         let names = self.names.values();
         let in_names =
             names.map(|name| name.contract.retained() + name.acting.retained() + name.tokens.retained());
-        self.pending.len() + self.waiting.retained() + in_names.sum::<usize>()
+        let of_writes = self.writes.len() + self.remembered.len();
+        self.pending.len() + of_writes + self.waiting.retained() + in_names.sum::<usize>()
     }
 
     /// How many grants overlapped so far, by contract and in acting.
@@ -209,8 +226,29 @@ impl Referee {
         if call_ns < horizon_ns { Err(LateRecord { node, call_ns, horizon_ns }) } else { Ok(()) }
     }
 
+    fn judge_write(&mut self, write: &Write, at_ns: u64) {
+        let verdict = self.resource.write(write);
+        let Some((granted_ns, other_grant_id)) = verdict.superseded_by else { return };
+        let kind = match verdict.fenced {
+            FenceVerdict::Accepted => ViolationKind::StaleWritePastFence,
+            FenceVerdict::Refused | FenceVerdict::NoToken => ViolationKind::StaleWrite,
+        };
+        let violation = Violation {
+            kind,
+            key: write.key,
+            at_ns,
+            length_ns: None,
+            grant_id: write.grant_id,
+            other_grant_id: Some(other_grant_id),
+        };
+        let both = [(write.granted_ns, write.grant_id), (granted_ns, other_grant_id)];
+        let known: Vec<&GrantRecord> = both.iter().filter_map(|key| self.remembered.get(key)).collect();
+        self.witness.add(violation, &known);
+    }
+
     fn judge(&mut self, grant: GrantRecord) {
         self.count(&grant);
+        self.remembered.insert((grant.granted_ns, grant.grant_id), grant);
         self.witness.offer(&grant);
         let grant = Arc::new(grant);
         let name = self.names.entry(grant.key).or_default();

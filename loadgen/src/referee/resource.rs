@@ -1,13 +1,15 @@
 //! The protected resource: what the lock is there to protect, once with a fence and once without.
 //!
-//! Both live in the referee's process and take writes in the order of their arrival, so they are linearizable and add
-//! no latency of their own. The unfenced one accepts every write; the fenced one refuses a token smaller than the
+//! Both take writes in the order of the moments in which they were made, on the one clock that all writers read, so
+//! they are linearizable, and add no latency of their own. The unfenced one accepts every write; the fenced one refuses a token smaller than the
 //! largest it has accepted for that name. One run thus tells what went wrong and what fencing would have stopped.
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 /// One write as it reaches the resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Write {
     /// The name whose resource is written.
     pub(crate) key: u32,
@@ -25,8 +27,8 @@ pub(crate) struct Write {
 /// What became of a write. The unfenced resource accepts every one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WriteVerdict {
-    /// A grant that was handed out later and has already written: the writer's time is over.
-    pub(crate) superseded_by: Option<u64>,
+    /// A grant that was handed out later and has already written, as `(granted_ns, grant_id)`: the writer's time is over.
+    pub(crate) superseded_by: Option<(u64, u64)>,
     /// What the fenced resource did.
     pub(crate) fenced: FenceVerdict,
 }
@@ -103,9 +105,8 @@ impl Resource {
 }
 
 impl KeyState {
-    fn superseder(&self, write: &Write) -> Option<u64> {
-        let (granted_ns, grant_id) = self.latest?;
-        (granted_ns > write.granted_ns).then_some(grant_id)
+    fn superseder(&self, write: &Write) -> Option<(u64, u64)> {
+        self.latest.filter(|&(granted_ns, _)| granted_ns > write.granted_ns)
     }
 
     fn fence(&self, token: Option<u64>) -> FenceVerdict {

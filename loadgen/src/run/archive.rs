@@ -1,5 +1,4 @@
-//! Merges the workers' histograms on a thread of its own: unpacking them takes longer than a holder that waits for the
-//! confirmation of its write should have to wait.
+//! Merges the workers' histograms on a thread of its own: unpacking them takes longer than a fault should be late.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::measure::{CodecError, EncodedInterval, Phase, Timeline};
+use crate::run::priority::step_back;
 
 /// Takes what comes and merges it in time.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ pub(crate) enum ArchiveError {
 }
 
 fn merge(queue: &Receiver<EncodedInterval>, timeline: &Mutex<Timeline>) -> Result<(), CodecError> {
+    step_back();
     while let Ok(interval) = queue.recv() {
         timeline.lock().unwrap_or_else(PoisonError::into_inner).merge(interval)?;
     }

@@ -9,41 +9,53 @@ use tokio::sync::mpsc;
 use crate::clock::{duration_ns, now_ns};
 use crate::locks::{Lock, NoLock};
 use crate::measure::new_histogram;
+use crate::run::alarm::{Alarm, oversleep};
 use crate::run::link::Noise;
-use crate::run::pacer::{Brake, SPIN_MAX, oversleep, release};
+use crate::run::pacer::{SPIN_MAX, release};
 use crate::run::schedule::Arrival;
 
 const NULL_ACQUISITIONS: u64 = 250;
 const NULL_PERIOD: Duration = Duration::from_micros(1_013);
-/// Long enough for the pacer's thread to start.
+/// Until the first of them is due.
 const LEAD: Duration = Duration::from_millis(5);
 
 /// Half a second of sleeping and of acquiring nothing.
 pub(crate) async fn noise() -> io::Result<Noise> {
-    let oversleep_ns = tokio::task::spawn_blocking(oversleep).await?;
+    let alarm = Alarm::new()?;
+    tokio::select! {
+        failed = alarm.ring() => Err(failed.err().unwrap_or_else(|| io::Error::other("the timer has ended"))),
+        noise = measure(&alarm) => Ok(noise),
+    }
+}
+
+async fn measure(alarm: &Alarm) -> Noise {
+    let oversleep_ns = oversleep(alarm).await;
     let spin = spin(oversleep_ns.value_at_quantile(0.9));
 
     let (queue, mut arrivals) = mpsc::channel(usize::try_from(NULL_ACQUISITIONS).unwrap_or(usize::MAX));
     let start_ns = now_ns() + duration_ns(LEAD);
-    let pacing = tokio::task::spawn_blocking(move || {
+    let pacing = async move {
         let due = |index| Arrival { due_ns: index * duration_ns(NULL_PERIOD), node: 0, key: 0 };
         let nodes = HashMap::from([(0, queue)]);
-        release((0..NULL_ACQUISITIONS).map(due), start_ns, spin, &nodes, &Brake::default(), |_| ());
-    });
-    let mut null_ns = new_histogram();
-    while let Some(arrival) = arrivals.recv().await {
-        let held = NoLock.acquire("", Duration::ZERO).await;
-        null_ns.saturating_record(now_ns().saturating_sub(start_ns + arrival.due_ns));
-        drop(held);
-    }
-    pacing.await?;
-    Ok(Noise {
+        release((0..NULL_ACQUISITIONS).map(due), start_ns, spin, alarm, &nodes, |_| ()).await;
+    };
+    let acquiring = async {
+        let mut null_ns = new_histogram();
+        while let Some(arrival) = arrivals.recv().await {
+            let held = NoLock.acquire("", Duration::ZERO).await;
+            null_ns.saturating_record(now_ns().saturating_sub(start_ns + arrival.due_ns));
+            drop(held);
+        }
+        null_ns
+    };
+    let ((), null_ns) = futures::join!(pacing, acquiring);
+    Noise {
         oversleep_p50_ns: oversleep_ns.value_at_quantile(0.5),
         oversleep_p90_ns: oversleep_ns.value_at_quantile(0.9),
         oversleep_p99_ns: oversleep_ns.value_at_quantile(0.99),
         null_p50_ns: null_ns.value_at_quantile(0.5),
         null_p99_ns: null_ns.value_at_quantile(0.99),
-    })
+    }
 }
 
 /// How long to spin before an arrival: as long as nine of ten sleeps would oversleep it, and never long.

@@ -31,8 +31,6 @@ const LEAD: Duration = Duration::from_millis(200);
 const MUSTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Beyond the time that a last acquisition may take.
 const GRACE: Duration = Duration::from_secs(5);
-/// Reports taken from one worker before another has its turn, and confirmations sent together.
-const AT_ONCE: usize = 64;
 
 /// Why a run could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -217,26 +215,17 @@ impl Performance {
 
     /// True when the worker said goodbye.
     async fn hear(&self, worker: usize, link: Frames, mut orders: mpsc::Receiver<Order>) -> io::Result<bool> {
-        let (mut sink, stream) = link.split();
-        let mut batches = stream.ready_chunks(AT_ONCE);
+        let (mut sink, mut reports) = link.split();
         let mut done = false;
         let lone = self.crew.workers.get(worker).filter(|worker| worker.paused);
         let node = lone.and_then(|worker| worker.nodes.first().copied());
         loop {
             tokio::select! {
-                batch = batches.next() => {
-                    let Some(batch) = batch else { return Ok(done) };
-                    for frame in batch {
-                        let report: Report = decode(&frame?)?;
-                        done |= matches!(report, Report::Done(_));
-                        let answer = self.court.borrow_mut().hear(worker, node, report)?;
-                        if let Some(answer) = answer {
-                            sink.feed(encode(&answer)?).await?;
-                        }
-                    }
-                    if !done {
-                        sink.flush().await?;
-                    }
+                frame = reports.next() => {
+                    let Some(frame) = frame else { return Ok(done) };
+                    let report: Report = decode(&frame?)?;
+                    done |= matches!(report, Report::Done(_));
+                    self.court.borrow_mut().hear(worker, node, report)?;
                 }
                 Some(order) = orders.recv() => sink.send(encode(&order)?).await?,
             }

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use crate::clock::now_ns;
 use crate::locks::Failure;
 use crate::measure::{Phase, Recorder, Timeline};
-use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, Watermarks, Write};
+use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, Watermarks};
 use crate::run::archive::{Archive, ArchiveError, Glance};
 use crate::run::faults::Entry;
-use crate::run::link::{Closing, Order, Progress, Refusal, Report, WriteRequest};
+use crate::run::link::{Act, Closing, Progress, Refusal, Report};
 use crate::run::plan::Plan;
 use crate::scenario::Action;
 
@@ -99,22 +98,14 @@ impl Court {
         })
     }
 
-    /// Takes down a report of a worker; what to answer, if anything. `node` is the one a lone worker plays.
-    pub(crate) fn hear(
-        &mut self,
-        worker: usize,
-        node: Option<u32>,
-        report: Report,
-    ) -> io::Result<Option<Order>> {
+    /// Takes down a report of a worker. `node` is the one a lone worker plays.
+    pub(crate) fn hear(&mut self, worker: usize, node: Option<u32>, report: Report) -> io::Result<()> {
         match report {
             Report::Granted { record, due_ns } => {
                 self.counts.granted += u64::from(self.measures(due_ns));
                 self.open.insert(record.grant_id, record);
             }
-            Report::Write(write) => {
-                self.write(&write);
-                return Ok(Some(Order::Written { write_id: write.write_id }));
-            }
+            Report::Write(act) => self.act(&act),
             Report::Ended(record) => self.ended(record),
             Report::Refused(refusal) => self.refused(&refusal),
             Report::Progress(progress) => self.progress(worker, node, progress),
@@ -123,7 +114,7 @@ impl Court {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a greeting in the middle of a run"));
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The last word of the worker that plays these nodes was heard, or its link broke. Leases whose end nobody has
@@ -209,26 +200,17 @@ impl Court {
         self.plan.load.measures(due_ns.saturating_sub(self.start_ns))
     }
 
-    fn write(&mut self, request: &WriteRequest) {
-        let at_ns = now_ns();
-        let write = Write {
-            key: request.key,
-            grant_id: request.grant_id,
-            granted_ns: request.granted_ns,
-            token: request.token,
-            ordinal: request.ordinal,
-        };
-        self.referee.write(&write, at_ns);
-        if let Some(record) = self.open.get_mut(&request.grant_id) {
-            record.last_act_ns = at_ns;
+    fn act(&mut self, act: &Act) {
+        if let Err(late) = self.referee.write(&act.write, act.at_ns) {
+            self.troubles.push(late.to_string());
+        }
+        if let Some(record) = self.open.get_mut(&act.write.grant_id) {
+            record.last_act_ns = act.at_ns;
         }
     }
 
-    fn ended(&mut self, mut record: GrantRecord) {
-        // The resource saw the acts; the holder only meant them.
-        if let Some(open) = self.open.remove(&record.grant_id) {
-            record.last_act_ns = record.last_act_ns.max(open.last_act_ns);
-        }
+    fn ended(&mut self, record: GrantRecord) {
+        self.open.remove(&record.grant_id);
         let outcome = self.referee.grant(record);
         self.note(outcome);
     }

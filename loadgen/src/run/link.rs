@@ -11,7 +11,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use crate::locks::Failure;
 use crate::measure::EncodedInterval;
-use crate::referee::GrantRecord;
+use crate::referee::{GrantRecord, Write};
 use crate::run::plan::Plan;
 use crate::run::probe::RenewalCounts;
 
@@ -39,11 +39,6 @@ pub(crate) enum Order {
         /// How long before an arrival the pacer stops sleeping.
         spin_ns: u64,
     },
-    /// The write was judged.
-    Written {
-        /// Which write.
-        write_id: u64,
-    },
     /// Send no more arrivals, finish what is under way.
     Stop,
 }
@@ -64,8 +59,8 @@ pub(crate) enum Report {
         /// When the acquisition was due.
         due_ns: u64,
     },
-    /// A holder writes to the protected resource, and waits until the write has been judged.
-    Write(WriteRequest),
+    /// A holder has written to the protected resource.
+    Write(Act),
     /// A lease is over.
     Ended(GrantRecord),
     /// An acquisition won nothing.
@@ -91,16 +86,12 @@ pub(crate) struct Noise {
     pub(crate) null_p99_ns: u64,
 }
 
-/// A write to the protected resource.
+/// A write to the protected resource. It takes effect at the moment in which its holder reads the machine-wide clock:
+/// nothing lies between the reading and the effect, so nothing can be stopped there, and all writes have one order.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct WriteRequest {
-    pub(crate) write_id: u64,
-    pub(crate) grant_id: u64,
-    pub(crate) key: u32,
-    pub(crate) granted_ns: u64,
-    pub(crate) token: Option<u64>,
-    /// How many writes the grant has made before.
-    pub(crate) ordinal: u32,
+pub(crate) struct Act {
+    pub(crate) at_ns: u64,
+    pub(crate) write: Write,
 }
 
 /// An acquisition that won nothing.

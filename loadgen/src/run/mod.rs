@@ -6,11 +6,13 @@
 //! - `stage`: the servers; `postgres`: one of another system.
 //! - `coordinator`: leads; `crew` are its workers, `court` hears them, `inflict` does them harm and `faults` keeps the log
 //!   of it, `archive` merges its histograms, `live` shows how it goes.
-//! - `worker`: plays nodes; `pacer` releases arrivals on time, `node` lives through a lease for each, `probe` takes
-//!   down how long things took, `outbox` sends it all.
+//! - `worker`: plays nodes; `pacer` releases arrivals on time, `alarm` wakes it and the holders, `node` lives through a
+//!   lease for each, `probe` takes down how long things took, `packing` makes that small, `outbox` sends it all.
+//! - `priority`: what can wait makes way for what cannot.
 //! - `link`: the language that both sides speak.
 //! - `calibration`, `usage`: what the measuring itself takes.
 
+mod alarm;
 mod archive;
 mod calibration;
 mod coordinator;
@@ -27,10 +29,12 @@ mod live;
 mod node;
 mod outbox;
 mod pacer;
+mod packing;
 mod perform;
 pub(crate) mod plan;
 mod postgres;
 mod preflight;
+mod priority;
 pub(crate) mod probe;
 mod schedule;
 pub(crate) mod settings;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use crate::clock::now_ns;
 use crate::locks::{Held, Lock};
 use crate::measure::Phase;
-use crate::referee::{GrantRecord, ReleaseOutcome};
-use crate::run::link::{Refusal, Report, WriteRequest};
+use crate::referee::{GrantRecord, ReleaseOutcome, Write};
+use crate::run::alarm::Alarm;
+use crate::run::link::{Act, Refusal, Report};
 use crate::run::outbox::{Call, Gone, Outbox};
 use crate::run::plan::Plan;
 use crate::run::probe::Probe;
@@ -29,6 +29,7 @@ pub(crate) struct Node {
     pub(crate) lock: Arc<dyn Lock>,
     pub(crate) probe: Probe,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) alarm: Arc<Alarm>,
 }
 
 impl Node {
@@ -65,7 +66,7 @@ impl Node {
             if self.serve(arrival, grant_id, ready_ns).await.is_err() {
                 return;
             }
-            sleep(self.plan.load.think).await;
+            self.alarm.sleep(self.plan.load.think).await;
             ready_ns = now_ns();
         }
         self.lock.close().await;
@@ -119,9 +120,9 @@ impl Node {
         record.token = held.token();
         record.valid_until_ns = held.valid_until_ns();
         self.outbox.report(Report::Granted { record, due_ns }).await?;
-        self.write(&record, 0).await?;
+        self.write(&mut record, 0).await?;
         if held.is_valid() && self.work(&*held, &mut record).await {
-            self.write(&record, 1).await?;
+            self.write(&mut record, 1).await?;
         }
         record.valid_until_ns = held.valid_until_ns();
         self.release(held, &mut record, due_ns).await;
@@ -139,9 +140,9 @@ impl Node {
                 record.told_lost_ns = Some(now_ns());
                 return false;
             }
-            () = sleep(first_half) => {}
+            () = self.alarm.sleep(first_half) => {}
         }
-        let mut second_half = std::pin::pin!(sleep(self.plan.load.hold - first_half));
+        let mut second_half = std::pin::pin!(self.alarm.sleep(self.plan.load.hold - first_half));
         loop {
             tokio::select! {
                 biased;
@@ -151,16 +152,12 @@ impl Node {
         }
     }
 
-    async fn write(&self, record: &GrantRecord, ordinal: u32) -> Result<(), Gone> {
-        let write = WriteRequest {
-            write_id: 0,
-            grant_id: record.grant_id,
-            key: record.key,
-            granted_ns: record.granted_ns,
-            token: record.token,
-            ordinal,
-        };
-        self.outbox.write(write).await
+    async fn write(&self, record: &mut GrantRecord, ordinal: u32) -> Result<(), Gone> {
+        let GrantRecord { grant_id, key, granted_ns, token, .. } = *record;
+        let write = Write { key, grant_id, granted_ns, token, ordinal };
+        let at_ns = now_ns();
+        record.last_act_ns = at_ns;
+        self.outbox.report(Report::Write(Act { at_ns, write })).await
     }
 
     async fn release(&self, held: Box<dyn Held>, record: &mut GrantRecord, due_ns: u64) {

@@ -12,25 +12,28 @@ use futures::future::try_join_all;
 use futures::stream::SplitStream;
 use leasehold::memory::MemoryEndpoints;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::clock::{cpu_ns, time_until};
 use crate::locks::{self, Lock};
-use crate::measure::Interval;
+use crate::run::alarm::Alarm;
 use crate::run::calibration;
 use crate::run::gate::Gate;
-use crate::run::link::{Closing, Frames, Order, Progress, Report, decode, frames, receive, send};
+use crate::run::link::{Closing, Frames, Order, Report, decode, frames, receive, send};
 use crate::run::node::{Node, QUEUE_MAX};
 use crate::run::outbox::{Outbox, post};
-use crate::run::pacer::{Brake, release};
+use crate::run::pacer::release;
+use crate::run::packing::{Packing, Parcel};
 use crate::run::plan::Plan;
-use crate::run::probe::{Probe, Taken};
+use crate::run::probe::Probe;
 use crate::run::schedule::{Arrival, Schedule};
 use crate::run::usage;
 
 /// How often a worker reports what it measured.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Workers report at times of their own in that second: all at once would be in each other's way.
+const REPORT_TIMES: u32 = 16;
 
 /// The process that `loadgen run` starts: its standard input is the link to the coordinator.
 pub(crate) fn main() -> io::Result<()> {
@@ -85,17 +88,20 @@ async fn follow_orders(mut link: Frames, memory: Option<&MemoryEndpoints>) -> io
                 send(&mut link, &Report::Noise(noise)).await?;
             }
             Some(Order::Begin { start_ns, spin_ns }) => {
-                let shift = Shift { plan, start_ns, spin: Duration::from_nanos(spin_ns), probe };
+                let number = nodes.first().copied().unwrap_or(0);
+                let shift = Shift { number, plan, start_ns, spin: Duration::from_nanos(spin_ns), probe };
                 return shift.work(locks, link).await;
             }
             Some(Order::Stop) | None => return Ok(()),
-            Some(Order::Assign { .. } | Order::Written { .. }) => return Err(unexpected("the beginning")),
+            Some(Order::Assign { .. }) => return Err(unexpected("the beginning")),
         }
     }
 }
 
 /// A worker's part in a run that has begun.
 struct Shift {
+    /// The first of its nodes.
+    number: u32,
     plan: Arc<Plan>,
     start_ns: u64,
     spin: Duration,
@@ -112,11 +118,20 @@ impl Shift {
         let posting = tokio::spawn(post(queue, sink));
         let cpu_before_ns = cpu_ns();
 
-        let brake = Arc::new(Brake::default());
-        let mut nodes = self.start_nodes(locks, &outbox, &brake)?;
-        if !self.accompany(&mut nodes, orders, &outbox, &brake).await? {
-            return Ok(());
+        let alarm = Arc::new(Alarm::new()?);
+        let inner = Arc::clone(&alarm);
+        let mut ringing = tokio::spawn(async move { inner.ring().await });
+        let packing = Packing::start(Arc::clone(&outbox))?;
+        let (mut nodes, queues) = self.start_nodes(locks, &outbox, &alarm);
+        let pacing = tokio::spawn(self.pace(queues, alarm)?);
+        tokio::select! {
+            failed = &mut ringing => return failed?,
+            stayed = self.accompany(&mut nodes, orders, &packing, &outbox, &pacing) => if !stayed? {
+                return Ok(());
+            },
         }
+        packing.add(Parcel { low_ns: outbox.low_ns(), taken: self.probe.finish() });
+        packing.finish().await?;
         let closing = Closing {
             cpu_ns: cpu_ns().saturating_sub(cpu_before_ns),
             rss_kib: usage::rss_kib_max().unwrap_or(0),
@@ -131,8 +146,8 @@ impl Shift {
         &self,
         locks: Vec<(u32, Arc<dyn Lock>)>,
         outbox: &Arc<Outbox>,
-        brake: &Arc<Brake>,
-    ) -> io::Result<JoinSet<()>> {
+        alarm: &Arc<Alarm>,
+    ) -> (JoinSet<()>, HashMap<u32, mpsc::Sender<Arrival>>) {
         let mut nodes = JoinSet::new();
         let mut queues = HashMap::new();
         for (id, lock) in locks {
@@ -145,18 +160,25 @@ impl Shift {
                 lock,
                 probe: self.probe.clone(),
                 outbox: Arc::clone(outbox),
+                alarm: Arc::clone(alarm),
             };
             nodes.spawn(node.run(arrivals));
         }
+        (nodes, queues)
+    }
+
+    /// Sends what is due when it is due. Its end, or being dropped, closes the queues, and the closed queues end the nodes.
+    fn pace(
+        &self,
+        queues: HashMap<u32, mpsc::Sender<Arrival>>,
+        alarm: Arc<Alarm>,
+    ) -> io::Result<impl Future<Output = ()> + Send + use<>> {
         let schedule = Schedule::new(&self.plan).map_err(io::Error::other)?;
-        let (start_ns, spin, brake) = (self.start_ns, self.spin, Arc::clone(brake));
-        let probe = self.probe.clone();
-        let not_sent = move |arrival: Arrival| probe.not_sent(start_ns.saturating_add(arrival.due_ns));
-        // Its end closes the queues, and the closed queues end the nodes.
-        std::thread::Builder::new()
-            .name("pacer".to_owned())
-            .spawn(move || release(schedule, start_ns, spin, &queues, &brake, not_sent))?;
-        Ok(nodes)
+        let (start_ns, spin, probe) = (self.start_ns, self.spin, self.probe.clone());
+        Ok(async move {
+            let not_sent = |arrival: Arrival| probe.not_sent(start_ns.saturating_add(arrival.due_ns));
+            release(schedule, start_ns, spin, &alarm, &queues, not_sent).await;
+        })
     }
 
     /// Reports and listens until the last node has finished; false when the coordinator went first, so that there is
@@ -165,46 +187,33 @@ impl Shift {
         &self,
         nodes: &mut JoinSet<()>,
         mut orders: SplitStream<Frames>,
+        packing: &Packing,
         outbox: &Outbox,
-        brake: &Brake,
+        pacing: &JoinHandle<()>,
     ) -> io::Result<bool> {
-        let mut ticks = interval_at(Instant::now() + time_until(self.start_ns) + REPORT_EVERY, REPORT_EVERY);
+        let first = time_until(self.start_ns) + REPORT_EVERY + self.report_offset();
+        let mut ticks = interval_at(Instant::now() + first, REPORT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 order = orders.next() => match order.transpose()? {
                     Some(frame) => match decode(&frame)? {
-                        Order::Written { write_id } => outbox.written(write_id),
-                        Order::Stop => brake.pull(),
-                        _ => return Err(unexpected("a confirmation")),
+                        Order::Stop => pacing.abort(),
+                        _ => return Err(unexpected("nothing but the end")),
                     },
                     None => return Ok(false),
                 },
-                _ = ticks.tick() => self.report(self.probe.take(), outbox).await?,
+                _ = ticks.tick() => packing.add(Parcel { low_ns: outbox.low_ns(), taken: self.probe.take() }),
                 ended = nodes.join_next() => match ended {
                     Some(ended) => ended?,
-                    None => break,
+                    None => return Ok(true),
                 },
             }
         }
-        self.report(self.probe.finish(), outbox).await?;
-        Ok(true)
     }
 
-    async fn report(&self, taken: Taken, outbox: &Outbox) -> io::Result<()> {
-        // The low mark first: what ends while the histograms are packed is reported before it.
-        let low_ns = outbox.low_ns();
-        let packing = tokio::task::spawn_blocking(move || {
-            taken.intervals.iter().map(Interval::encode).collect::<Result<Vec<_>, _>>()
-        });
-        let progress = Progress {
-            intervals: packing.await?.map_err(io::Error::other)?,
-            sendings: taken.sendings,
-            sent: taken.counts.sent,
-            not_sent: taken.counts.not_sent,
-            low_ns,
-        };
-        outbox.report(Report::Progress(progress)).await.map_err(io::Error::other)
+    fn report_offset(&self) -> Duration {
+        REPORT_EVERY / REPORT_TIMES * (self.number % REPORT_TIMES)
     }
 }
 

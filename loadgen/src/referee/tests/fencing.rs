@@ -8,7 +8,7 @@ fn sleepers(token_of: fn(u64) -> Option<u64>) -> Findings {
     let mut referee = Referee::new();
     let write = |referee: &mut Referee, grant: &GrantRecord, ordinal: u32, at_ns: u64| {
         let GrantRecord { key, grant_id, granted_ns, token, .. } = *grant;
-        referee.write(&Write { key, grant_id, granted_ns, token, ordinal }, at_ns);
+        referee.write(&Write { key, grant_id, granted_ns, token, ordinal }, at_ns).unwrap();
     };
     let grants: Vec<_> = (0..10_u32)
         .map(|id| {
@@ -63,8 +63,8 @@ fn falling_tokens_are_caught() {
 #[test]
 fn every_promise_that_is_broken_is_named() {
     let mut referee = Referee::new();
-    referee.write(&Write { key: 0, grant_id: 9, granted_ns: 10, token: Some(7), ordinal: 0 }, 0);
-    referee.write(&Write { key: 0, grant_id: 8, granted_ns: 5, token: Some(7), ordinal: 0 }, 0);
+    referee.write(&Write { key: 0, grant_id: 9, granted_ns: 10, token: Some(7), ordinal: 0 }, 0).unwrap();
+    referee.write(&Write { key: 0, grant_id: 8, granted_ns: 5, token: Some(7), ordinal: 0 }, 1).unwrap();
     let at =
         |id: u32, granted_ns: u64, token: u64| GrantRecord { token: Some(token), ..held(id, granted_ns, 50) };
     referee.grant(at(1, 0, 6)).unwrap();

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::grant;
+use crate::referee::resource::Resource;
 use crate::referee::{Failure, GrantRecord, Referee, Write};
 
 const KEYS: u32 = 3;
@@ -149,13 +150,41 @@ proptest! {
     fn a_write_is_stale_if_a_later_grant_has_written(
         writes in prop::collection::vec((0..KEYS, 0..6_u64, prop::option::of(0..6_u64)), 0..40)
     ) {
-        let mut referee = Referee::new();
+        let mut resource = Resource::default();
         for (index, &(key, granted_ns, token)) in writes.iter().enumerate() {
             let earlier = || writes[..index].iter().filter(|other| other.0 == key);
-            let verdict = referee.write(&Write { key, grant_id: granted_ns, granted_ns, token, ordinal: 0 }, 0);
+            let verdict = resource.write(&Write { key, grant_id: granted_ns, granted_ns, token, ordinal: 0 });
             let latest = earlier().map(|other| other.1).max();
-            prop_assert_eq!(verdict.superseded_by, latest.filter(|&latest_ns| latest_ns > granted_ns));
+            let superseder = latest.filter(|&latest_ns| latest_ns > granted_ns).map(|ns| (ns, ns));
+            prop_assert_eq!(verdict.superseded_by, superseder);
         }
+    }
+
+    #[test]
+    fn who_reports_a_write_first_makes_no_difference(
+        writes in prop::collection::vec((0..KEYS, 0..6_u64, prop::option::of(0..6_u64)), 0..30)
+            .prop_map(|writes| (0_u64..).zip(writes).collect::<Vec<_>>()),
+        shuffled in any::<prop::sample::Index>(),
+        horizons in any::<bool>(),
+    ) {
+        let report = |order: &[(u64, (u32, u64, Option<u64>))]| {
+            let mut referee = Referee::new();
+            for (index, &(at_ns, (key, granted_ns, token))) in order.iter().enumerate() {
+                let write = Write { key, grant_id: granted_ns, granted_ns, token, ordinal: 1 };
+                referee.write(&write, at_ns).unwrap();
+                if horizons {
+                    referee.advance(order[index + 1..].iter().map(|other| other.0).min().unwrap_or(u64::MAX));
+                }
+            }
+            referee.finish()
+        };
+        let mut other = writes.clone();
+        if !other.is_empty() {
+            let at = shuffled.index(other.len());
+            other.rotate_left(at);
+            other[at..].reverse();
+        }
+        prop_assert_eq!(report(&writes), report(&other));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 use super::{grant, judge};
-use crate::referee::resource::FenceVerdict;
+use crate::referee::judge::LateWrite;
+use crate::referee::resource::{FenceVerdict, Resource};
 use crate::referee::violations::ViolationKind;
-use crate::referee::{Referee, Safety, Write};
+use crate::referee::{GrantRecord, Referee, Safety, Write};
 
 fn write(grant_id: u64, granted_ns: u64, token: Option<u64>, ordinal: u32) -> Write {
     Write { key: 0, grant_id, granted_ns, token, ordinal }
@@ -9,8 +10,8 @@ fn write(grant_id: u64, granted_ns: u64, token: Option<u64>, ordinal: u32) -> Wr
 
 fn safety_of(writes: &[Write]) -> Safety {
     let mut referee = Referee::new();
-    for write in writes {
-        referee.write(write, 0);
+    for (at_ns, write) in (0..).zip(writes) {
+        referee.write(write, at_ns).unwrap();
     }
     referee.finish().safety
 }
@@ -31,14 +32,20 @@ fn a_holder_in_its_time_writes_freely() {
 
 #[test]
 fn a_sleeper_overwrites_without_a_fence_and_is_stopped_by_one() {
-    let mut referee = Referee::new();
-    for fresh in [write(1, 10, Some(5), 0), write(2, 20, Some(6), 0)] {
-        let verdict = referee.write(&fresh, 30);
+    let (first, second, late) =
+        (write(1, 10, Some(5), 0), write(2, 20, Some(6), 0), write(1, 10, Some(5), 1));
+    let mut resource = Resource::default();
+    for fresh in [first, second] {
+        let verdict = resource.write(&fresh);
         assert_eq!((verdict.superseded_by, verdict.fenced), (None, FenceVerdict::Accepted));
     }
-    let verdict = referee.write(&write(1, 10, Some(5), 1), 40);
-    assert_eq!((verdict.superseded_by, verdict.fenced), (Some(2), FenceVerdict::Refused));
+    let verdict = resource.write(&late);
+    assert_eq!((verdict.superseded_by, verdict.fenced), (Some((20, 2)), FenceVerdict::Refused));
     assert!(verdict.is_stale());
+    let mut referee = Referee::new();
+    for (write, at_ns) in [(late, 40), (first, 15), (second, 30)] {
+        referee.write(&write, at_ns).unwrap();
+    }
     let findings = referee.finish();
     assert_eq!(findings.safety.stale_writes_attempted.count, 1);
     assert_eq!(findings.safety.stale_writes_accepted_unfenced.count, 1);
@@ -54,8 +61,9 @@ fn a_sleeper_overwrites_without_a_fence_and_is_stopped_by_one() {
 fn a_fence_that_cannot_tell_two_grants_apart_has_a_hole() {
     let findings = {
         let mut referee = Referee::new();
-        for same_token in [write(1, 10, Some(5), 0), write(2, 20, Some(5), 0), write(1, 10, Some(5), 1)] {
-            referee.write(&same_token, 0);
+        let same_token = [write(1, 10, Some(5), 0), write(2, 20, Some(5), 0), write(1, 10, Some(5), 1)];
+        for (at_ns, write) in (0..).zip(same_token) {
+            referee.write(&write, at_ns).unwrap();
         }
         referee.finish()
     };
@@ -96,12 +104,35 @@ fn names_have_resources_of_their_own() {
 #[test]
 fn the_lifeline_of_a_stale_write_gets_both_grants() {
     let mut referee = Referee::new();
-    referee.write(&write(2, 20, None, 0), 25);
-    referee.write(&write(1, 10, None, 0), 30);
+    referee.write(&write(2, 20, None, 0), 25).unwrap();
+    referee.write(&write(1, 10, None, 0), 30).unwrap();
     for record in [grant(2, 20), grant(1, 10), grant(3, 40)] {
         referee.grant(record).unwrap();
     }
     let grants = referee.finish().violations.grants;
     assert!(grants.contains_key(&1) && grants.contains_key(&2));
     assert!(judge(&[]).violations.grants.is_empty());
+}
+
+#[test]
+fn the_lifeline_of_a_stale_write_gets_grants_that_were_judged_before_it() {
+    let mut referee = Referee::new();
+    referee.write(&write(2, 20, None, 0), 25).unwrap();
+    referee.write(&write(1, 10, None, 1), 80).unwrap();
+    for record in [grant(2, 20), GrantRecord { last_act_ns: 80, ..grant(1, 10) }] {
+        referee.grant(record).unwrap();
+    }
+    referee.advance(50);
+    let grants = referee.finish().violations.grants;
+    assert!(grants.contains_key(&1) && grants.contains_key(&2));
+}
+
+#[test]
+fn a_write_behind_the_horizon_is_refused_aloud() {
+    let mut referee = Referee::new();
+    referee.advance(100);
+    let late = LateWrite { grant_id: 1, at_ns: 99, horizon_ns: 100 };
+    assert_eq!(referee.write(&write(1, 10, None, 0), 99), Err(late));
+    assert_eq!(referee.write(&write(1, 10, None, 0), 100), Ok(()));
+    assert_eq!(referee.finish().safety.stale_writes_attempted.of, 1);
 }

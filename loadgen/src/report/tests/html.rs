@@ -61,7 +61,7 @@ fn violations(names: u32) -> Violations {
             let write =
                 Write { key, grant_id: grant.grant_id, granted_ns: grant.granted_ns, token: None, ordinal };
             let at_ns = if ordinal == 0 { grant.granted_ns } else { grant.last_act_ns };
-            referee.write(&write, at_ns);
+            referee.write(&write, at_ns).unwrap();
         }
         referee.grant(sleeper).unwrap();
         referee.grant(next).unwrap();

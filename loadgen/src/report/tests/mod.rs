@@ -43,10 +43,10 @@ fn safety(token: Option<u64>) -> Safety {
     let mut referee = Referee::new();
     referee.fault_begun(Some(&[1]), 5);
     let write = Write { key: 0, grant_id: 1, granted_ns: 0, token, ordinal: 0 };
-    referee.write(&write, 1);
+    referee.write(&write, 1).unwrap();
     let later_token = token.map(|token| token + 1);
-    referee.write(&Write { grant_id: 2, granted_ns: 20, token: later_token, ..write }, 21);
-    referee.write(&Write { ordinal: 1, ..write }, 30);
+    referee.write(&Write { grant_id: 2, granted_ns: 20, token: later_token, ..write }, 21).unwrap();
+    referee.write(&Write { ordinal: 1, ..write }, 30).unwrap();
     let sleeper = GrantRecord {
         grant_id: 1,
         node: 1,
