@@ -9,17 +9,22 @@ use crate::report::comparison::Threshold;
 use crate::run::plan::LockKind;
 use crate::scenario::{Arrivals, Profile, Skew, duration, rate};
 
-const EXIT_STATUS: &str = "\
+/// A macro, so that it can be put after the examples of a command.
+macro_rules! exit_status {
+    () => {
+        "\
 Exit status:
   0  fine
   1  wrong usage or environment
   2  a latency or rate threshold was missed
   3  safety was violated by a lock that promises it
-  4  the run is invalid: the schedule was not kept, or it was interrupted before its end";
+  4  the run is invalid: the schedule was not kept, or it was interrupted before its end"
+    };
+}
 
 /// Drives distributed locks at a steady rate, stops nodes on purpose, and judges what the locks let happen
 #[derive(Debug, Parser)]
-#[command(name = "loadgen", version, after_help = EXIT_STATUS, disable_help_subcommand = true)]
+#[command(name = "loadgen", version, after_help = exit_status!(), disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -56,7 +61,14 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_STATUS)]
+#[command(after_help = concat!("\
+Examples:
+  loadgen run                                        the quorum lock, 2,000 acquisitions a second for 30 s
+  loadgen run --lock setnx --scenario gc-pause       the naive lock, its holders stopped for longer than the TTL
+  loadgen run --rate 500 --hold 50ms --max-p99 12ms  exits with 2 if the 99th percentile is over 12 ms
+  loadgen run --memory --duration 5s                 needs no server
+
+", exit_status!()))]
 pub(crate) struct RunArgs {
     /// Which lock to drive
     #[arg(long, value_enum, default_value_t = LockKind::Quorum)]
@@ -167,7 +179,12 @@ pub(crate) struct ReportArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_STATUS)]
+#[command(after_help = concat!("\
+Examples:
+  loadgen suite --scenario gc-pause                              all locks, once each, and the negative controls
+  loadgen suite --scenario calm --locks quorum,redlock --repeats 5
+
+", exit_status!()))]
 pub(crate) struct SuiteArgs {
     /// The locks, in the order of their turns
     #[arg(
@@ -197,7 +214,12 @@ pub(crate) struct SuiteArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_STATUS)]
+#[command(after_help = concat!("\
+Examples:
+  loadgen capacity --max-p99 12ms --duration 10s
+  loadgen capacity --lock redlock --skew hot:0.9 --rate 500
+
+", exit_status!()))]
 pub(crate) struct CapacityArgs {
     /// Which lock to drive
     #[arg(long, value_enum, default_value_t = LockKind::Quorum)]
@@ -227,6 +249,10 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loadgen scenarios                            lists them
+  loadgen scenarios gc-pause > mine.toml       one to begin with; then: loadgen run --scenario mine.toml")]
 pub(crate) struct ScenariosArgs {
     /// Print this one, as the file it is
     pub(crate) name: Option<String>,
@@ -260,6 +286,12 @@ pub(crate) struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = concat!("\
+Examples:
+  loadgen demo               three servers of its own, two minutes
+  loadgen demo --memory      needs no server
+
+", exit_status!()))]
 pub(crate) struct DemoArgs {
     /// What every random choice is drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -295,7 +327,13 @@ pub(crate) struct ManArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_STATUS)]
+#[command(after_help = concat!("\
+Examples:
+  loadgen simulate --seeds 10000
+  loadgen simulate --only 1000042 --trace    one seed, and all that happens in it
+  loadgen simulate --controls                rules broken on purpose, each of which must be found
+
+", exit_status!()))]
 pub(crate) struct SimulateArgs {
     /// How many seeds to play; 1,000 if neither this nor a time is given
     #[arg(long, value_name = "N")]
@@ -322,6 +360,11 @@ pub(crate) struct SimulateArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  loadgen trio up --port 7001      prints three URLs; the servers run on
+  loadgen trio admit --fresh       they may vote at once, without quarantine
+  loadgen trio down")]
 pub(crate) enum TrioCommand {
     /// Start three servers that run on after this command, and print their URLs
     Up {
