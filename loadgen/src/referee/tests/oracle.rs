@@ -8,6 +8,9 @@ use crate::referee::{Failure, GrantRecord, Referee, Write};
 
 const KEYS: u32 = 3;
 
+/// When a write was made, and its key, the time of its grant, and its token.
+type Made = (u64, (u32, u64, Option<u64>));
+
 prop_compose! {
     fn any_grant()(
         key in 0..KEYS,
@@ -167,7 +170,7 @@ proptest! {
         shuffled in any::<prop::sample::Index>(),
         horizons in any::<bool>(),
     ) {
-        let report = |order: &[(u64, (u32, u64, Option<u64>))]| {
+        let report = |order: &[Made]| {
             let mut referee = Referee::new();
             for (index, &(at_ns, (key, granted_ns, token))) in order.iter().enumerate() {
                 let write = Write { key, grant_id: granted_ns, granted_ns, token, ordinal: 1 };
