@@ -68,19 +68,20 @@ fn check(groups: &[Group<'_>]) -> Result<(), CompareError> {
             group.runs.iter().zip(1..).map(move |(run, at)| (name(at), *run))
         })
     };
+    let Some((_, first)) = named().next() else { return Ok(()) };
+    // Before whether they are valid: to repeat a run would not help here.
+    for (name, run) in named() {
+        let differences = workload_differences(first, run);
+        if !differences.is_empty() {
+            return Err(CompareError::DifferentWorkload { run: name, differences });
+        }
+    }
     for (name, run) in named() {
         if !run.valid {
             return Err(CompareError::Invalid { run: name, because: run.invalid_because.clone() });
         }
         if !run.complete {
             return Err(CompareError::Incomplete { run: name });
-        }
-    }
-    let Some((_, first)) = named().next() else { return Ok(()) };
-    for (name, run) in named() {
-        let differences = workload_differences(first, run);
-        if !differences.is_empty() {
-            return Err(CompareError::DifferentWorkload { run: name, differences });
         }
     }
     Ok(())
