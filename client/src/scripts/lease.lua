@@ -41,8 +41,9 @@
 -- To admit and fresh: {server time in us, member text, ms of quarantine left}, or {-2, reason}.
 
 -- This file is the part that each batch runs: whether the server is still the one that was admitted, and then the two operations
--- that make nearly all batches, in the case that makes nearly all of those: a free lock is taken, an own one is released, and
--- nothing but locks stands. Whatever turns out otherwise is done in full by operations.lua, to the same effect.
+-- that make nearly all batches, in the case that makes nearly all of those: a free lock is taken, an own one is released, nobody
+-- waits for it, and neither a shadow nor a quarantine stands. Whatever turns out otherwise is done in full by operations.lua,
+-- to the same effect.
 
 -- Numbers that only pass through stay the texts they came as: reading and writing 16 digits costs as much as a command. What is
 -- written as text is written by format('%.0f'): tostring and .. print 14 digits. All of this text runs with each call, and to
@@ -65,6 +66,8 @@ if not find(replication, 'master_replid:' .. sub(member, -85, -46), 1, true) the
 end
 
 local plain = call('EXISTS', QUARANTINE, SHADOWS, WAITERS) == 0 -- nothing stands but locks
+local usual = plain or call('EXISTS', QUARANTINE, SHADOWS) == 0 -- or nothing but locks and lines
+local lines = not plain -- somebody may wait
 local time = call('TIME')
 local time_us = time[1] * 1000000 + time[2]
 local earliest_us, latest_us = time_us - PROPOSAL_SLACK_US, time_us + PROPOSAL_SLACK_US
@@ -74,28 +77,32 @@ local reply, filled, at = {time_us}, 1, 3
 local operation = ARGV[at]
 while operation do
   local code, value, length
-  if plain and operation == 'x' then
-    local lock = LOCK .. ARGV[at + 1]
-    local held = pcall_redis('GET', lock)
-    if type(held) == 'string' and find(held, ARGV[at + 2] .. ':', 1, true) == 1 then
-      call('DEL', lock)
-      code, value, length = RELEASED, 0, 3
-    end
-  elseif plain and (operation == 'w' or operation == 'a') then
-    local proposal, ttl = ARGV[at + 3], ARGV[at + 5]
-    local token = tonumber(proposal)
-    if earliest_us <= token and token <= latest_us and tonumber(ttl) <= TTL_MAX then
-      local lock, fence = LOCK .. ARGV[at + 1], FENCE .. ARGV[at + 4]
-      -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
-      local set = pcall_redis('SET', lock, ARGV[at + 2] .. ':' .. proposal, 'NX', 'PX', ttl)
-      if set and set.ok then
-        local drawn = pcall_redis('SET', fence, proposal, 'GET')
-        if not drawn or type(drawn) == 'string' and (tonumber(drawn) or TOKEN_END) < token then
-          code, value, length = GRANTED, token, 6
-        else
-          -- The stripe is ahead, or holds no token: as if nothing had been tried.
-          if type(drawn) == 'string' then call('SET', fence, drawn) end
-          call('DEL', lock)
+  local release, acquire = operation == 'x', operation == 'w' or operation == 'a' or operation == 'q'
+  local name = ARGV[at + 1]
+  if usual and (release or acquire) and not (lines and call('EXISTS', WAIT .. name, TURN .. name) > 0) then
+    local lock = LOCK .. name
+    if release then
+      local held = pcall_redis('GET', lock)
+      if type(held) == 'string' and find(held, ARGV[at + 2] .. ':', 1, true) == 1 then
+        call('DEL', lock)
+        code, value, length = RELEASED, 0, 3
+      end
+    else
+      local proposal, ttl = ARGV[at + 3], ARGV[at + 5]
+      local token = tonumber(proposal)
+      if earliest_us <= token and token <= latest_us and tonumber(ttl) <= TTL_MAX then
+        local fence = FENCE .. ARGV[at + 4]
+        -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
+        local set = pcall_redis('SET', lock, ARGV[at + 2] .. ':' .. proposal, 'NX', 'PX', ttl)
+        if set and set.ok then
+          local drawn = pcall_redis('SET', fence, proposal, 'GET')
+          if not drawn or type(drawn) == 'string' and (tonumber(drawn) or TOKEN_END) < token then
+            code, value, length = GRANTED, token, operation == 'q' and 7 or 6
+          else
+            -- The stripe is ahead, or holds no token: as if nothing had been tried.
+            if type(drawn) == 'string' then call('SET', fence, drawn) end
+            call('DEL', lock)
+          end
         end
       end
     end
@@ -103,8 +110,8 @@ while operation do
   if not code then
     run = run or make_operations(time_us, plain)
     code, value, length = run(at)
-    -- From here on somebody may wait, or a shadow stand.
-    plain = plain and code ~= WAITING and operation ~= 's'
+    lines = lines or code == WAITING
+    usual = usual and operation ~= 's' -- from here on a shadow may stand
   end
   reply[filled + 1], reply[filled + 2] = code, value
   at, filled = at + length, filled + 2

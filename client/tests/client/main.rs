@@ -25,5 +25,6 @@ mod rights;
 mod rotation;
 mod runtimes;
 mod settings;
+mod shortcut;
 mod tls;
 mod waiting;

@@ -1,0 +1,268 @@
+//! The script does the usual case of an acquire and of a release by a shortcut. Two real servers, one of which has it taken
+//! away, say the same and keep the same through random histories in which lines, turns, shadows and quarantines come and go.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use leasehold::protocol::wire::{Arguments, BatchReply, Field, decode_batch};
+use leasehold::protocol::{Action, ClientId, Fence, LeaseName, Operation, OwnerId, Reply};
+use leasehold::scripts::Settings;
+use leasehold_trio::{self as trio, Server, ServerOptions};
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
+use proptest::test_runner::{Config, TestRunner};
+
+const HISTORIES: u32 = 60;
+const BATCHES_MAX: usize = 25;
+
+/// Nothing that stands in a history ends before the history does.
+const TTL_MS: u32 = 30_000;
+
+const SHORTCUT: &str = "local usual = plain or ";
+const NO_SHORTCUT: &str = "local usual = false and ";
+
+/// Bounds that no history reaches, so that it does not matter which server is asked later: for how long a turn lasts, and how
+/// far a ticket and a proposal may be from the server's clock.
+const BOUNDS: [(&str, &str); 3] = [
+    ("local TURN_MS, PLACE_MS, LINE_LEN_MAX = 200,", "local TURN_MS, PLACE_MS, LINE_LEN_MAX = 30000,"),
+    ("TICKET_AGE_US_MAX = 500000,", "TICKET_AGE_US_MAX = 3600000000,"),
+    ("local PROPOSAL_SLACK_US = 4000000", "local PROPOSAL_SLACK_US = 3600000000"),
+];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Run(Vec<Operation>),
+    /// A key is written, or taken away, by hand.
+    Write(String, &'static str),
+    Delete(String),
+}
+
+fn settings() -> Settings {
+    Settings { namespace: "lh".to_owned(), database: 0, endpoints: 3, ttl_ms_max: TTL_MS }
+}
+
+/// Two of them draw from one stripe.
+fn names() -> Vec<&'static str> {
+    vec!["job", "other", "n2383"]
+}
+
+/// The last one hears nothing and is passed over in line.
+fn owners() -> Vec<OwnerId> {
+    (1..=4).map(|client| OwnerId::of(ClientId::new(client), 7)).collect()
+}
+
+fn action(now_us: u64) -> impl Strategy<Value = Action> {
+    let at = move || (0..300_000u64).prop_map(move |off_us| now_us + off_us);
+    let waited = prop_oneof![1 => Just(0), 2 => 1..100_000_000u64];
+    let fence = move || at().prop_map(Fence::new);
+    prop_oneof![
+        6 => at().prop_map(|proposal| Action::Acquire { ttl_ms: TTL_MS, proposal }),
+        9 => (at(), waited).prop_map(|(proposal, waited_us)| {
+            Action::AcquireOrWait { ttl_ms: TTL_MS, proposal, ticket: proposal - waited_us }
+        }),
+        9 => Just(Action::Release),
+        2 => Just(Action::Leave),
+        1 => fence().prop_map(|fence| Action::Extend { ttl_ms: TTL_MS, fence }),
+        1 => fence().prop_map(|fence| Action::Heal { ttl_ms: TTL_MS, fence }),
+        1 => fence().prop_map(|fence| Action::Raise { fence }),
+        1 => Just(Action::Shadow { ttl_ms: TTL_MS }),
+        1 => Just(Action::Acquire { ttl_ms: TTL_MS + 1, proposal: now_us }),
+    ]
+}
+
+fn step(now_us: u64) -> impl Strategy<Value = Step> {
+    let operation = (prop::sample::select(names()), prop::sample::select(owners()), action(now_us))
+        .prop_map(|(name, owner, action)| Operation { name: LeaseName::new(name).unwrap(), owner, action });
+    let key = prop::sample::select(names()).prop_flat_map(|name| {
+        let fence = format!("lh:fence:{}", LeaseName::new(name).unwrap().stripe());
+        let of = |kind: &str| format!("lh:{kind}:{name}");
+        prop::sample::select(vec![of("lock"), of("wait"), of("turn"), of("shadow"), fence])
+    });
+    let mark = prop::sample::select(vec!["lh:shadows", "lh:waiters", "lh:quarantine"]).prop_map(String::from);
+    let text = prop::sample::select(vec!["7", "somebody", "4102444800000000"]);
+    prop_oneof![
+        20 => prop::collection::vec(operation, 1..6).prop_map(Step::Run),
+        1 => (key.clone(), text).prop_map(|(key, text)| Step::Write(key, text)),
+        1 => mark.clone().prop_map(|key| Step::Write(key, "1")),
+        2 => prop_oneof![key, mark].prop_map(Step::Delete),
+    ]
+}
+
+/// A server, what it is asked with, and the clients that hear it.
+struct Side {
+    server: Server,
+    script: String,
+    member: String,
+    _ears: TcpStream,
+}
+
+impl Side {
+    fn new(script: String) -> Self {
+        let server = Server::start(ServerOptions::default()).unwrap();
+        let ears = listen(&server);
+        let mut side = Self { server, script, member: String::new(), _ears: ears };
+        side.clear();
+        side
+    }
+
+    /// As new, and admitted.
+    fn clear(&mut self) {
+        self.command(&["FLUSHALL"]);
+        let trio::Reply::Array(reply) = self.command(&["EVAL", &self.script, "0", "fresh", "set"]) else {
+            panic!("not admitted")
+        };
+        reply[1].text().unwrap().clone_into(&mut self.member);
+    }
+
+    fn command(&self, args: &[&str]) -> trio::Reply {
+        self.server.command(args).unwrap()
+    }
+
+    fn run(&self, operations: &[Operation]) -> Vec<Reply> {
+        let arguments = Arguments::encode(operations);
+        let arguments = arguments.iter().map(|argument| std::str::from_utf8(argument).unwrap());
+        let head = ["EVAL", &self.script, "0", "run", &self.member];
+        let reply = self.command(&head.into_iter().chain(arguments).collect::<Vec<_>>());
+        let trio::Reply::Array(items) = reply else { panic!("{reply}") };
+        let fields = items.iter().map(|item| match item {
+            trio::Reply::Integer(number) => Field::Int(*number),
+            trio::Reply::Text(text) => Field::Text(text.as_bytes()),
+            _ => Field::Other,
+        });
+        match decode_batch(fields, operations.len()).unwrap() {
+            BatchReply::Done { replies, .. } => replies,
+            BatchReply::NotAdmitted(why) => panic!("not admitted: {why}"),
+        }
+    }
+
+    /// Every key, what it holds, and what it has left in milliseconds.
+    fn kept(&self) -> Vec<(String, i64)> {
+        let trio::Reply::Array(parts) = self.command(&["EVAL", DUMP, "0"]) else { panic!("no dump") };
+        let pair = |pair: &[trio::Reply]| (pair[0].text().unwrap().to_owned(), pair[1].integer().unwrap());
+        parts.chunks_exact(2).map(pair).collect()
+    }
+}
+
+const DUMP: &str = "
+local keys, dump = redis.call('KEYS', '*'), {}
+table.sort(keys)
+for _, key in ipairs(keys) do
+  local held
+  if key == 'lh:member' then held = ''
+  elseif redis.call('TYPE', key).ok == 'string' then held = redis.call('GET', key)
+  else held = table.concat(redis.call('ZRANGE', key, 0, -1, 'WITHSCORES'), ' ') end
+  dump[#dump + 1] = key .. ' = ' .. held
+  dump[#dump + 1] = redis.call('PTTL', key)
+end
+return dump";
+
+/// A connection on which all owners but the last hear that they are woken.
+fn listen(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let owners = owners();
+    let heard = &owners[..owners.len() - 1];
+    let channels: Vec<String> = heard.iter().map(|owner| settings().wake_channel(owner.client())).collect();
+    stream.write_all(format!("SUBSCRIBE {}\r\n", channels.join(" ")).as_bytes()).unwrap();
+    // Each channel is confirmed in six lines.
+    let confirmed = BufReader::new(stream.try_clone().unwrap()).lines().take(6 * channels.len());
+    assert_eq!(confirmed.map_while(Result::ok).count(), 6 * channels.len());
+    stream
+}
+
+fn alike(one: &Reply, other: &Reply, tolerance_ms: u64) -> bool {
+    match (one, other) {
+        (Reply::Held { left_ms: one }, Reply::Held { left_ms: other })
+        | (Reply::Quarantined { left_ms: one }, Reply::Quarantined { left_ms: other }) => {
+            one.abs_diff(*other) <= tolerance_ms
+        }
+        (Reply::Waiting { left_ms: one, ahead }, Reply::Waiting { left_ms: other, ahead: beside }) => {
+            one.abs_diff(*other) <= tolerance_ms && ahead == beside
+        }
+        _ => one == other,
+    }
+}
+
+/// How often what was to be seen was seen.
+#[derive(Debug, Default)]
+struct Counts {
+    grants: u32,
+    waiting: u32,
+    /// An operation was done while somebody might wait, but not for its name.
+    beside_a_line: u32,
+}
+
+fn compare(sides: &mut [Side; 2], history: &[Step], counts: &mut Counts) {
+    sides.iter_mut().for_each(Side::clear);
+    let begun = Instant::now();
+    for step in history {
+        match step {
+            Step::Run(operations) => {
+                let lined = !sides[0].command(&["GET", "lh:waiters"]).is_nil();
+                let [replies, full] = [sides[0].run(operations), sides[1].run(operations)];
+                let tolerance_ms = tolerance_ms(begun);
+                for ((reply, full), operation) in replies.iter().zip(&full).zip(operations) {
+                    assert!(
+                        alike(reply, full, tolerance_ms),
+                        "{operation:?}: {reply:?}, and in full {full:?}"
+                    );
+                    let granted = matches!(reply, Reply::Granted { .. });
+                    counts.grants += u32::from(granted);
+                    counts.waiting += u32::from(matches!(reply, Reply::Waiting { .. }));
+                    counts.beside_a_line += u32::from(granted && lined);
+                }
+            }
+            Step::Write(key, text) => sides.iter().for_each(|side| {
+                side.command(&["SET", key, text]);
+                // Stripes are for ever.
+                if !key.starts_with("lh:fence:") {
+                    side.command(&["PEXPIRE", key, &TTL_MS.to_string()]);
+                }
+            }),
+            Step::Delete(key) => sides.iter().for_each(|side| {
+                side.command(&["DEL", key]);
+            }),
+        }
+        let [kept, full] = [sides[0].kept(), sides[1].kept()];
+        let tolerance_ms = tolerance_ms(begun);
+        let held = |kept: &[(String, i64)]| kept.iter().map(|(held, _)| held.clone()).collect::<Vec<_>>();
+        assert_eq!(held(&kept), held(&full), "after {step:?}");
+        for ((held, left), (_, full)) in kept.iter().zip(&full) {
+            assert!(left.abs_diff(*full) <= tolerance_ms, "{held}: {left} and {full} ms are left");
+        }
+    }
+}
+
+/// No two looks at one thing are further apart than the whole history took.
+fn tolerance_ms(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap() + 3
+}
+
+#[test]
+fn a_shortcut_says_and_keeps_what_the_full_script_does() {
+    let mut script = settings().script();
+    assert_eq!(script.matches(SHORTCUT).count(), 1);
+    for (bound, instead) in BOUNDS {
+        assert!(script.contains(bound), "{bound}");
+        script = script.replace(bound, instead);
+    }
+    let sides = [script.clone(), script.replace(SHORTCUT, NO_SHORTCUT)].map(Side::new);
+
+    let state = std::cell::RefCell::new((sides, Counts::default()));
+    let config = Config { cases: HISTORIES, failure_persistence: None, ..Config::default() };
+    let histories = any::<()>().prop_flat_map(|()| prop::collection::vec(step(now_us()), 1..BATCHES_MAX));
+    let outcome = TestRunner::new(config).run(&histories, |history| {
+        let (sides, counts) = &mut *state.borrow_mut();
+        compare(sides, &history, counts);
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    let (_, counts) = state.into_inner();
+    assert!(counts.grants > 50 && counts.waiting > 50 && counts.beside_a_line > 20, "{counts:?}");
+}
+
+fn now_us() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_micros()).unwrap()
+}
