@@ -10,6 +10,7 @@ use crate::run::interrupt::Interrupts;
 use crate::run::plan::Plan;
 use crate::run::settings;
 use crate::run::stage::Stage;
+use crate::run::watch::Watch;
 use crate::run::{RunError, play};
 
 /// Where the search begins, and how long each point is, unless the command line says.
@@ -39,9 +40,10 @@ pub(crate) fn run(args: &CapacityArgs) -> Result<Exit, RunError> {
     let folder = args.out.join(name);
     fs::create_dir_all(&folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let watch = Watch::new(&args.watch);
     let mut points = runtime.block_on(async {
         let interrupts = Interrupts::new()?;
-        Search { args, plan, folder: &folder, interrupts, points: Vec::new() }.run().await
+        Search { args, plan, folder: &folder, watch: &watch, interrupts, points: Vec::new() }.run().await
     })?;
     points.sort_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s));
     let text = told(args, &points);
@@ -61,6 +63,7 @@ struct Search<'a> {
     args: &'a CapacityArgs,
     plan: Plan,
     folder: &'a std::path::Path,
+    watch: &'a Watch,
     interrupts: Interrupts,
     points: Vec<Point>,
 }
@@ -87,7 +90,7 @@ impl Search<'_> {
         let mut plan = self.plan.clone();
         plan.load.rate_per_s = rate_per_s;
         let stage = Stage::set(plan.lock, &self.args.servers)?;
-        let played = play(&plan, &stage, &mut self.interrupts).await?;
+        let played = play(&plan, &stage, self.watch, &mut self.interrupts).await?;
         played.save(self.folder)?;
         let because = shortcoming(&played.run, self.args.max_p99);
         let verdict = because.as_deref().unwrap_or("holds");

@@ -88,6 +88,8 @@ pub(crate) struct RunArgs {
     /// Exit with 2 if the 99th percentile of acquisitions, counted from their due times, is over this
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_p99: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
     /// Print run.json to standard output, and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
@@ -168,6 +170,14 @@ pub(crate) struct PauseArgs {
     pub(crate) pause_for: Option<Duration>,
 }
 
+/// How runs are watched while they go on.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct WatchArgs {
+    /// Show nothing while it runs; warnings and results are still told
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -211,6 +221,8 @@ pub(crate) struct SuiteArgs {
     /// The folder that gets a folder for this suite
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
 }
 
 #[derive(Debug, Args)]
@@ -241,6 +253,8 @@ pub(crate) struct CapacityArgs {
     /// The folder that gets a folder for this search
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -302,6 +316,8 @@ pub(crate) struct DemoArgs {
     /// Endpoints in this program's memory: nothing to install
     #[arg(long)]
     pub(crate) memory: bool,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
 }
 
 #[derive(Debug, Args)]

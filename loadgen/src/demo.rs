@@ -9,6 +9,7 @@ use crate::run::interrupt::Interrupts;
 use crate::run::plan::{LockKind, Plan};
 use crate::run::settings::SettingsError;
 use crate::run::stage::Stage;
+use crate::run::watch::Watch;
 use crate::run::{Played, RunError, play};
 use crate::scenario::{Scenario, ScenarioError, find};
 
@@ -32,16 +33,17 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, RunError> {
     report::check_writable(&args.out)?;
     let quorum = plan(args.seed).map_err(SettingsError::from)?;
     let naive = Plan { lock: LockKind::Setnx, ..quorum.clone() };
+    let watch = Watch::new(&args.watch);
     let servers = ServerArgs { endpoints: Vec::new(), spawn: !args.memory, memory: args.memory };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (quorum, naive) = runtime.block_on(async {
         let mut interrupts = Interrupts::new()?;
         let stage = Stage::set(LockKind::Quorum, &servers)?;
-        let (quorum, quorum_folder) = play_and_save(&quorum, &stage, args, &mut interrupts).await?;
+        let (quorum, quorum_folder) = play_and_save(&quorum, &stage, args, &watch, &mut interrupts).await?;
         if !quorum.run.complete {
             return Ok((quorum, None));
         }
-        let (naive, naive_folder) = play_and_save(&naive, &stage, args, &mut interrupts).await?;
+        let (naive, naive_folder) = play_and_save(&naive, &stage, args, &watch, &mut interrupts).await?;
         let page = args.out.join("demo.html");
         write_comparison(&[quorum_folder, naive_folder], &page)?;
         eprintln!("both in one page: {}", page.display());
@@ -65,9 +67,10 @@ async fn play_and_save(
     plan: &Plan,
     stage: &Stage,
     args: &DemoArgs,
+    watch: &Watch,
     interrupts: &mut Interrupts,
 ) -> Result<(Played, PathBuf), RunError> {
-    let played = play(plan, stage, interrupts).await?;
+    let played = play(plan, stage, watch, interrupts).await?;
     let folder = played.save(&args.out)?;
     eprintln!("results in {}\n", folder.display());
     Ok((played, folder))

@@ -11,7 +11,7 @@ mod timeline;
 
 pub(crate) use codec::CodecError;
 pub(crate) use histogram::new_histogram;
-pub(crate) use latency::{Latency, Slack};
+pub(crate) use latency::{Latency, Slack, percentile_us};
 pub(crate) use phase::Phase;
 pub(crate) use recorder::{EncodedInterval, Interval, Recorder};
 pub(crate) use timeline::Timeline;

@@ -62,6 +62,11 @@ impl Timeline {
         self.seconds.last_key_value().map(|(&(second, _), _)| second)
     }
 
+    /// A phase in one second, if it has samples there.
+    pub(crate) fn second(&self, second: u32, phase: Phase) -> Option<Result<Histogram<u64>, CodecError>> {
+        self.seconds.get(&(second, phase)).map(|text| decode(text))
+    }
+
     /// Every second of every phase, in the order of time.
     pub(crate) fn seconds(&self) -> impl Iterator<Item = (u32, Phase, Result<Histogram<u64>, CodecError>)> {
         self.seconds.iter().map(|(&(second, phase), text)| (second, phase, decode(text)))

@@ -96,6 +96,20 @@ pub(crate) struct LateWrite {
     pub(crate) horizon_ns: u64,
 }
 
+/// Counts of a run that is not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SoFar {
+    pub(crate) contract_overlaps: u64,
+    pub(crate) acting_overlaps: u64,
+    /// Writes of superseded holders.
+    pub(crate) stale_writes: u64,
+    /// Those of them that a fence lets pass.
+    pub(crate) stale_writes_past_fence: u64,
+    pub(crate) token_regressions: u64,
+    pub(crate) token_duplicates: u64,
+    pub(crate) foreign_releases: u64,
+}
+
 /// All that the referee found.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Findings {
@@ -203,9 +217,18 @@ impl Referee {
         self.pending.len() + of_writes + self.waiting.retained() + in_names.sum::<usize>()
     }
 
-    /// How many grants overlapped so far, by contract and in acting.
-    pub(crate) fn overlaps(&self) -> (u64, u64) {
-        (self.contract.count(), self.acting.count())
+    /// What it has found up to where it has judged.
+    pub(crate) fn so_far(&self) -> SoFar {
+        let writes = self.resource.tally();
+        SoFar {
+            contract_overlaps: self.contract.count(),
+            acting_overlaps: self.acting.count(),
+            stale_writes: writes.stale,
+            stale_writes_past_fence: writes.stale_past_fence,
+            token_regressions: self.tally.regressions,
+            token_duplicates: self.tally.duplicates,
+            foreign_releases: self.tally.foreign_releases,
+        }
     }
 
     /// Judges the rest; the run is over.

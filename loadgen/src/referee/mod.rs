@@ -29,7 +29,7 @@ mod watermark;
 
 pub(crate) use count::Count;
 pub(crate) use exposure::FaultId;
-pub(crate) use judge::{Findings, LateRecord, Referee};
+pub(crate) use judge::{Findings, LateRecord, Referee, SoFar};
 pub(crate) use record::{Failure, GrantRecord, ReleaseOutcome};
 pub(crate) use resource::Write;
 pub(crate) use safety::Safety;

@@ -24,6 +24,7 @@ use crate::run::link::{Frames, Noise, Order, Report, decode, encode, frames, rec
 use crate::run::live::Live;
 use crate::run::plan::Plan;
 use crate::run::stage::Stage;
+use crate::run::watch::Watch;
 
 /// From the order to begin until the first arrival: long enough for every worker to get ready.
 const LEAD: Duration = Duration::from_millis(200);
@@ -67,6 +68,7 @@ pub(crate) async fn conduct(
     plan: &Arc<Plan>,
     stage: &Stage,
     proxy: Option<&Proxy>,
+    watch: &Watch,
     interrupts: &mut Interrupts,
 ) -> Result<Conclusion, StartError> {
     let (crew, links) = Crew::muster(plan, stage.memory())?;
@@ -75,13 +77,15 @@ pub(crate) async fn conduct(
         noise = timeout(MUSTER_TIMEOUT, prepare(plan, &crew, &mut links)) => noise.map_err(|_| StartError::Silence)??,
         () = interrupts.next() => return Err(StartError::Interrupted),
     };
-    eprintln!("noise floor   {noise}");
+    watch.tell(format_args!("noise floor   {noise}"));
     let start_ns = now_ns() + duration_ns(LEAD);
     let spin_ns = duration_ns(calibration::spin(noise.oversleep_p90_ns));
     for link in &mut links {
         send(link, &Order::Begin { start_ns, spin_ns }).await?;
     }
-    Performance::new(Arc::clone(plan), crew, start_ns)?.play(links, stage, proxy, interrupts).await
+    let performance = Performance::new(Arc::clone(plan), crew, start_ns)?;
+    let live = Live::new(plan, start_ns, watch)?;
+    performance.play(links, stage, proxy, live, interrupts).await
 }
 
 /// Gives the workers their nodes, waits until all are connected, and has one of them measure the noise.
@@ -125,6 +129,7 @@ impl Performance {
         links: Vec<Frames>,
         stage: &Stage,
         proxy: Option<&Proxy>,
+        live: Live<'_>,
         interrupts: &mut Interrupts,
     ) -> Result<Conclusion, StartError> {
         let (orders, conversations): (Vec<_>, FuturesUnordered<_>) = links
@@ -146,7 +151,7 @@ impl Performance {
             stopped: RefCell::default(),
             down: RefCell::default(),
         };
-        let stopped_ns = self.accompany(conversations, &orders, &inflictor, interrupts).await;
+        let stopped_ns = self.accompany(conversations, &orders, &inflictor, live, interrupts).await;
         drop(orders);
         let Self { crew, start_ns, court, faults, .. } = self;
         drop(crew);
@@ -160,6 +165,7 @@ impl Performance {
         mut conversations: FuturesUnordered<impl Future<Output = ()>>,
         orders: &[mpsc::Sender<Order>],
         inflictor: &Inflictor<'_>,
+        live: Live<'_>,
         interrupts: &mut Interrupts,
     ) -> Option<u64> {
         let finished = async { while conversations.next().await.is_some() {} };
@@ -170,10 +176,12 @@ impl Performance {
                 inflictor.end_all();
                 return None;
             }
-            _ = async { futures::join!(inflictor.inflict(), self.show()) } => false,
+            _ = async { futures::join!(inflictor.inflict(), live.show(&self.court)) } => false,
             () = sleep(patience) => false,
             () = interrupts.next() => true,
         };
+        // What is printed from here on finds the terminal as it was.
+        drop(live);
         let stopped_ns = interrupted.then(|| now_ns().saturating_sub(self.start_ns));
         inflictor.end_all();
         if interrupted {
@@ -229,15 +237,6 @@ impl Performance {
                 }
                 Some(order) = orders.recv() => sink.send(encode(&order)?).await?,
             }
-        }
-    }
-
-    /// Shows how it goes.
-    async fn show(&self) {
-        let mut live = Live::new(&self.plan, self.start_ns);
-        loop {
-            sleep(live.period()).await;
-            live.show(&self.court.borrow());
         }
     }
 }

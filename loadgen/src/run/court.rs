@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::locks::Failure;
 use crate::measure::{Phase, Recorder, Timeline};
-use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, Watermarks};
+use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, SoFar, Watermarks};
 use crate::run::archive::{Archive, ArchiveError, Glance};
 use crate::run::faults::Entry;
 use crate::run::link::{Act, Closing, Progress, Refusal, Report};
 use crate::run::plan::Plan;
+use crate::run::waiting::Waiting;
 use crate::scenario::Action;
 
 /// Takes down what the workers report, and has it judged.
@@ -23,6 +24,8 @@ pub(crate) struct Court {
     open: HashMap<u64, GrantRecord>,
     windows: Vec<Window>,
     sendings: Vec<Sending>,
+    /// Per worker, as of its last report.
+    waiting: BTreeMap<usize, Waiting>,
     archive: Archive,
     counts: Counts,
     closings: Vec<Closing>,
@@ -34,6 +37,7 @@ pub(crate) struct Court {
 struct Window {
     entry: Entry,
     name: &'static str,
+    target: String,
     /// The node that it stops.
     stopped: Option<u32>,
     fault: FaultId,
@@ -91,6 +95,7 @@ impl Court {
             open: HashMap::new(),
             windows: Vec::new(),
             sendings: Vec::new(),
+            waiting: BTreeMap::new(),
             archive: Archive::open()?,
             counts: Counts::default(),
             closings: Vec::new(),
@@ -125,6 +130,7 @@ impl Court {
         for record in deserted {
             self.ended(record);
         }
+        self.waiting.remove(&worker);
         self.watermarks.finish(worker_id(worker));
         self.advance();
     }
@@ -142,7 +148,8 @@ impl Court {
             Action::PauseNode { node } => Some(*node),
             _ => None,
         };
-        self.windows.push(Window { entry, name: action.name(), stopped, fault, from_ns: at_ns, to_ns: None });
+        let (name, target) = (action.name(), action.target());
+        self.windows.push(Window { entry, name, target, stopped, fault, from_ns: at_ns, to_ns: None });
     }
 
     pub(crate) fn fault_ends(&mut self, entry: Entry, at_ns: u64) {
@@ -169,14 +176,25 @@ impl Court {
         self.archive.glance()
     }
 
-    /// Overlaps so far, by contract and in acting.
-    pub(crate) fn overlaps(&self) -> (u64, u64) {
-        self.referee.overlaps()
+    /// What the referee has found so far.
+    pub(crate) fn so_far(&self) -> SoFar {
+        self.referee.so_far()
     }
 
-    /// The faults that last now, by name.
-    pub(crate) fn faults_active(&self) -> Vec<&'static str> {
-        self.windows.iter().filter(|window| window.to_ns.is_none()).map(|window| window.name).collect()
+    /// The faults that last now: what is done, and to whom.
+    pub(crate) fn faults_active(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let lasting = self.windows.iter().filter(|window| window.to_ns.is_none());
+        lasting.map(|window| (window.name, window.target.as_str()))
+    }
+
+    /// How many leases are held now.
+    pub(crate) fn held(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Who waits, by what each worker said last.
+    pub(crate) fn waiting(&self) -> Waiting {
+        Waiting::together(self.waiting.values())
     }
 
     /// All workers have left, or were given up.
@@ -237,6 +255,7 @@ impl Court {
 
     fn progress(&mut self, worker: usize, node: Option<u32>, progress: Progress) {
         self.counts.sendings.insert(worker, (progress.sent, progress.not_sent));
+        self.waiting.insert(worker, progress.waiting);
         if let Some(node) = node {
             let sendings = progress.sendings.into_iter();
             self.sendings.extend(sendings.map(|(due_ns, sent_ns)| Sending { node, due_ns, sent_ns }));

@@ -14,6 +14,7 @@ use crate::measure::EncodedInterval;
 use crate::referee::{GrantRecord, Write};
 use crate::run::plan::Plan;
 use crate::run::probe::RenewalCounts;
+use crate::run::waiting::Waiting;
 
 /// More than the histograms of all phases ever take.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -118,6 +119,8 @@ pub(crate) struct Progress {
     pub(crate) not_sent: u64,
     /// Nothing still to be reported was called before this.
     pub(crate) low_ns: u64,
+    /// Who waits for a lock.
+    pub(crate) waiting: Waiting,
 }
 
 /// What a worker knows when all its nodes have finished.

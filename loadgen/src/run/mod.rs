@@ -5,7 +5,8 @@
 //! - `plan`: what is to be done; `settings`: from the command line. `schedule`: arrivals, drawn from the seed.
 //! - `stage`: the servers; `postgres`: one of another system.
 //! - `coordinator`: leads; `crew` are its workers, `court` hears them, `inflict` does them harm and `faults` keeps the log
-//!   of it, `archive` merges its histograms, `live` shows how it goes.
+//!   of it, `archive` merges its histograms, `live` shows how it goes, `waiting` who waits.
+//! - `watch`: whether anybody wants to see it.
 //! - `worker`: plays nodes; `pacer` releases arrivals on time, `alarm` wakes it and the holders, `node` lives through a
 //!   lease for each, `probe` takes down how long things took, `packing` makes that small, `outbox` sends it all.
 //! - `priority`: what can wait makes way for what cannot.
@@ -41,6 +42,8 @@ pub(crate) mod settings;
 pub(crate) mod stage;
 mod summary;
 mod usage;
+mod waiting;
+pub(crate) mod watch;
 pub(crate) mod worker;
 
 pub(crate) use perform::{Played, RunError, play, run};

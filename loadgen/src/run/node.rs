@@ -75,9 +75,11 @@ impl Node {
     /// `ready_ns` is when the node could have served it at the earliest.
     async fn serve(&self, arrival: Arrival, grant_id: u64, ready_ns: u64) -> Result<(), Gone> {
         let due_ns = self.start_ns.saturating_add(arrival.due_ns);
-        let call = self.outbox.call();
+        let call = self.outbox.call(self.id, arrival.key);
         self.probe.sent(due_ns, call.ns(), ready_ns);
-        match self.lock.acquire(&format!("txn:{}", arrival.key), self.plan.load.wait).await {
+        let acquisition = self.lock.acquire(&format!("txn:{}", arrival.key), self.plan.load.wait).await;
+        call.answered();
+        match acquisition {
             Ok(held) => {
                 let granted_ns = now_ns();
                 self.probe.record_for(due_ns, Phase::Acquire, granted_ns.saturating_sub(due_ns));

@@ -1,6 +1,6 @@
 //! A worker's side of the link: many tasks report, one task writes. Nobody waits for an answer.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use tokio_util::bytes::Bytes;
 
 use crate::clock::now_ns;
 use crate::run::link::{Frames, Report, encode};
+use crate::run::waiting::Waiter;
 
 /// Reports waiting to be written; whoever brings one more waits.
 const REPORTS_MAX: usize = 16_384;
@@ -29,27 +30,34 @@ pub(crate) struct Gone;
 /// What the nodes of a worker report through.
 pub(crate) struct Outbox {
     reports: mpsc::Sender<Report>,
-    /// Call times of what is under way and not yet reported.
-    calls: Mutex<BTreeSet<(u64, u64)>>,
+    /// What is under way and not yet reported, by call time; each with who waits, until nobody does.
+    calls: Mutex<BTreeMap<(u64, u64), Option<Waiter>>>,
     next_call: AtomicU64,
 }
 
 /// An acquisition under way. Until it is dropped, judgement waits for its report.
 pub(crate) struct Call<'a> {
     outbox: &'a Outbox,
-    key: (u64, u64),
+    id: (u64, u64),
 }
 
 impl Call<'_> {
     /// When it was called.
     pub(crate) fn ns(&self) -> u64 {
-        self.key.0
+        self.id.0
+    }
+
+    /// The lock has answered: nobody waits any more.
+    pub(crate) fn answered(&self) {
+        if let Some(waiter) = locked(&self.outbox.calls).get_mut(&self.id) {
+            *waiter = None;
+        }
     }
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        locked(&self.outbox.calls).remove(&self.key);
+        locked(&self.outbox.calls).remove(&self.id);
     }
 }
 
@@ -69,18 +77,24 @@ impl Outbox {
         self.reports.blocking_send(report).map_err(|_| Gone)
     }
 
-    /// Begins an acquisition now.
-    pub(crate) fn call(&self) -> Call<'_> {
+    /// Begins an acquisition of `key` by `node` now.
+    pub(crate) fn call(&self, node: u32, key: u32) -> Call<'_> {
         let mut calls = locked(&self.calls);
         // Read under the lock: `low_ns` must not be given out between the reading and the insertion.
-        let key = (now_ns(), self.next_call.fetch_add(1, Ordering::Relaxed));
-        calls.insert(key);
-        Call { outbox: self, key }
+        let call_ns = now_ns();
+        let id = (call_ns, self.next_call.fetch_add(1, Ordering::Relaxed));
+        calls.insert(id, Some(Waiter { node, key, call_ns }));
+        Call { outbox: self, id }
     }
 
     /// Nothing still to be reported was called before this.
     pub(crate) fn low_ns(&self) -> u64 {
-        locked(&self.calls).first().map_or_else(now_ns, |call| call.0)
+        locked(&self.calls).first_key_value().map_or_else(now_ns, |(call, _)| call.0)
+    }
+
+    /// Who waits for a lock now, the longest first.
+    pub(crate) fn waiters(&self) -> Vec<Waiter> {
+        locked(&self.calls).values().flatten().copied().collect()
     }
 }
 
@@ -115,8 +129,11 @@ mod tests {
         let (outbox, _queue) = Outbox::new();
         let before_ns = now_ns();
         assert!(outbox.low_ns() >= before_ns, "nothing under way");
-        let (first, second) = (outbox.call(), outbox.call());
+        let (first, second) = (outbox.call(0, 7), outbox.call(0, 8));
         assert_eq!(outbox.low_ns(), first.ns());
+        first.answered();
+        assert_eq!(outbox.low_ns(), first.ns(), "answered is not yet reported");
+        assert_eq!(outbox.waiters().iter().map(|waiter| waiter.key).collect::<Vec<_>>(), [8]);
         let second_ns = second.ns();
         drop(first);
         assert_eq!(outbox.low_ns(), second_ns);

@@ -11,6 +11,7 @@ use crate::run::link::{Progress, Report};
 use crate::run::outbox::Outbox;
 use crate::run::priority::step_back;
 use crate::run::probe::Taken;
+use crate::run::waiting::Waiting;
 
 /// What is to be packed.
 pub(crate) struct Parcel {
@@ -18,6 +19,8 @@ pub(crate) struct Parcel {
     /// Nothing still to be reported was called before this: read before anything else, because what ends while the
     /// histograms are packed is reported before them.
     pub(crate) low_ns: u64,
+    /// Who waited then.
+    pub(crate) waiting: Waiting,
 }
 
 /// The thread that packs.
@@ -50,7 +53,7 @@ impl Packing {
 
 fn pack(queue: &Receiver<Parcel>, outbox: &Outbox) -> io::Result<()> {
     step_back();
-    while let Ok(Parcel { taken, low_ns }) = queue.recv() {
+    while let Ok(Parcel { taken, low_ns, waiting }) = queue.recv() {
         let intervals: Result<Vec<_>, _> = taken.intervals.iter().map(Interval::encode).collect();
         let progress = Progress {
             intervals: intervals.map_err(io::Error::other)?,
@@ -58,6 +61,7 @@ fn pack(queue: &Receiver<Parcel>, outbox: &Outbox) -> io::Result<()> {
             sent: taken.counts.sent,
             not_sent: taken.counts.not_sent,
             low_ns,
+            waiting,
         };
         outbox.report_blocking(Report::Progress(progress)).map_err(io::Error::other)?;
     }

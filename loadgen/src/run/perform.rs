@@ -19,6 +19,7 @@ use crate::run::settings::{self, SettingsError};
 use crate::run::stage::{Stage, StageError};
 use crate::run::summary::{Circumstances, sum_up};
 use crate::run::usage;
+use crate::run::watch::Watch;
 use crate::scenario::FaultKind;
 
 /// Why there is no run to show.
@@ -54,12 +55,13 @@ impl RunError {
 /// `loadgen run`.
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, RunError> {
     let plan = settings::plan(&args.load, &args.pauses, &args.servers, args.lock, args.seed)?;
+    let watch = Watch::new(&args.watch);
     report::check_writable(&args.out)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let played = runtime.block_on(async {
         let mut interrupts = Interrupts::new()?;
         let stage = Stage::set(plan.lock, &args.servers)?;
-        play(&plan, &stage, &mut interrupts).await
+        play(&plan, &stage, &watch, &mut interrupts).await
     })?;
     let folder = played.save(&args.out)?;
     let promises_safety = plan.lock.promises_exclusion();
@@ -98,6 +100,7 @@ impl Played {
 pub(crate) async fn play(
     plan: &Plan,
     stage: &Stage,
+    watch: &Watch,
     interrupts: &mut Interrupts,
 ) -> Result<Played, RunError> {
     let mut plan = Plan { endpoints: stage.urls(), ..plan.clone() };
@@ -111,17 +114,17 @@ pub(crate) async fn play(
     }
     let proxy = between(&mut plan, stage)?;
     let plan = Arc::new(plan);
-    eprintln!("{} lock on {}", plan.lock, stage.describe());
+    watch.tell(format_args!("{} lock on {}", plan.lock, stage.describe()));
     tokio::select! {
         checked = preflight::check(&plan, stage) => checked?,
         () = interrupts.next() => return Err(StartError::Interrupted.into()),
     }
     if let Some(proxy) = proxy.as_ref().filter(|_| plan.lock != LockKind::Postgres) {
-        announce(proxy, stage).await?;
+        announce(proxy, stage, watch).await?;
     }
     let server = describe(&plan.endpoints).await;
     let (cpu_before_ns, server_cpu_before_s) = (cpu_ns(), stage.cpu_s());
-    let conclusion = conduct(&plan, stage, proxy.as_ref(), interrupts).await?;
+    let conclusion = conduct(&plan, stage, proxy.as_ref(), watch, interrupts).await?;
     let not_sent = conclusion.measured.counts.not_sent();
     if not_sent > 0 {
         eprintln!("warning: {not_sent} arrivals were not sent, because the queue of their node was full");
@@ -156,13 +159,13 @@ fn between(plan: &mut Plan, stage: &Stage) -> io::Result<Option<Proxy>> {
 }
 
 /// What the proxy costs, so that nobody takes it for the lock's.
-async fn announce(proxy: &Proxy, stage: &Stage) -> io::Result<()> {
+async fn announce(proxy: &Proxy, stage: &Stage, watch: &Watch) -> io::Result<()> {
     let (Some(straight), Some(proxied)) = (stage.addresses().into_iter().next(), proxy.address(0, 0)) else {
         return Ok(());
     };
     let measured = tokio::task::spawn_blocking(move || measure(&straight, proxied)).await?;
     match measured {
-        Ok(overhead) => eprintln!("fault proxy   {overhead}"),
+        Ok(overhead) => watch.tell(format_args!("fault proxy   {overhead}")),
         Err(error) => eprintln!("warning: what the fault proxy costs could not be measured: {error}"),
     }
     Ok(())

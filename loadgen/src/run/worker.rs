@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::clock::{cpu_ns, time_until};
+use crate::clock::{cpu_ns, now_ns, time_until};
 use crate::locks::{self, Lock};
 use crate::run::alarm::Alarm;
 use crate::run::calibration;
@@ -29,6 +29,7 @@ use crate::run::plan::Plan;
 use crate::run::probe::Probe;
 use crate::run::schedule::{Arrival, Schedule};
 use crate::run::usage;
+use crate::run::waiting::Waiting;
 
 /// How often a worker reports what it measured.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -130,7 +131,11 @@ impl Shift {
                 return Ok(());
             },
         }
-        packing.add(Parcel { low_ns: outbox.low_ns(), taken: self.probe.finish() });
+        packing.add(Parcel {
+            low_ns: outbox.low_ns(),
+            taken: self.probe.finish(),
+            waiting: Waiting::default(),
+        });
         packing.finish().await?;
         let closing = Closing {
             cpu_ns: cpu_ns().saturating_sub(cpu_before_ns),
@@ -203,7 +208,10 @@ impl Shift {
                     },
                     None => return Ok(false),
                 },
-                _ = ticks.tick() => packing.add(Parcel { low_ns: outbox.low_ns(), taken: self.probe.take() }),
+                _ = ticks.tick() => {
+                    let (low_ns, waiting) = (outbox.low_ns(), Waiting::of(&outbox.waiters(), now_ns()));
+                    packing.add(Parcel { low_ns, taken: self.probe.take(), waiting });
+                }
                 ended = nodes.join_next() => match ended {
                     Some(ended) => ended?,
                     None => return Ok(true),

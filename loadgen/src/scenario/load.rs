@@ -236,4 +236,16 @@ impl Load {
         stretches.push(flat(self.cool_down.as_secs_f64(), last_per_s));
         stretches
     }
+
+    /// The rate at a moment, in seconds from the first arrival.
+    pub(crate) fn rate_at(&self, mut at_s: f64) -> f64 {
+        let mut rate_per_s = self.rate_per_s;
+        for Stretch { length_s, from_per_s, to_per_s } in self.stretches() {
+            if at_s < length_s {
+                return from_per_s + (to_per_s - from_per_s) * at_s.max(0.0) / length_s;
+            }
+            (at_s, rate_per_s) = (at_s - length_s, to_per_s);
+        }
+        rate_per_s
+    }
 }

@@ -10,6 +10,7 @@ use crate::run::interrupt::Interrupts;
 use crate::run::plan::{LockKind, Plan};
 use crate::run::settings::SettingsError;
 use crate::run::stage::Stage;
+use crate::run::watch::Watch;
 use crate::run::{RunError, play};
 use crate::scenario::Scenario;
 
@@ -71,7 +72,11 @@ impl Outcome {
 }
 
 /// Plays every control for a few seconds.
-pub(crate) async fn play_all(seed: u64, interrupts: &mut Interrupts) -> Result<Vec<Outcome>, RunError> {
+pub(crate) async fn play_all(
+    seed: u64,
+    watch: &Watch,
+    interrupts: &mut Interrupts,
+) -> Result<Vec<Outcome>, RunError> {
     let mut outcomes = Vec::new();
     for control in Control::ALL {
         let text = if control == Control::QuarantineOff { AMNESIA } else { SLEEPERS };
@@ -81,7 +86,7 @@ pub(crate) async fn play_all(seed: u64, interrupts: &mut Interrupts) -> Result<V
         let plan =
             Plan { scenario: name, lock, endpoints: Vec::new(), routes: Vec::new(), load, faults, seed };
         let stage = Stage::set(lock, &OWN_SERVERS)?;
-        let played = play(&plan, &stage, interrupts).await?;
+        let played = play(&plan, &stage, watch, interrupts).await?;
         outcomes.push(Outcome { control: control.name(), caught_by: played.run.safety.broken_promises() });
         if !played.run.complete {
             break;

@@ -17,6 +17,7 @@ use crate::run::interrupt::Interrupts;
 use crate::run::plan::{LockKind, Plan};
 use crate::run::settings;
 use crate::run::stage::Stage;
+use crate::run::watch::Watch;
 use crate::run::{RunError, play};
 
 /// Servers of the suite's own, new for every run: what one lock left behind meets no other.
@@ -28,16 +29,17 @@ pub(crate) fn run(args: &SuiteArgs) -> Result<Exit, RunError> {
     let mut locks = args.locks.clone();
     locks.dedup();
     let plan = settings::plan(&args.load, &args.pauses, &OWN_SERVERS, LockKind::Quorum, args.seed)?;
+    let watch = Watch::new(&args.watch);
     let folder = folder(&args.out, &plan, args.seed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (runs, folders, controls) = runtime.block_on(async {
         let mut interrupts = Interrupts::new()?;
-        let (runs, folders) = play_all(&plan, &locks, args.repeats, &folder, &mut interrupts).await?;
+        let (runs, folders) = play_all(&plan, &locks, args.repeats, &folder, &watch, &mut interrupts).await?;
         let complete = runs.iter().all(|run| run.complete);
         let controls = if args.no_controls || !complete {
             Vec::new()
         } else {
-            controls::play_all(args.seed, &mut interrupts).await?
+            controls::play_all(args.seed, &watch, &mut interrupts).await?
         };
         Ok::<_, RunError>((runs, folders, controls))
     })?;
@@ -57,6 +59,7 @@ async fn play_all(
     locks: &[LockKind],
     repeats: u32,
     folder: &Path,
+    watch: &Watch,
     interrupts: &mut Interrupts,
 ) -> Result<(Vec<Run>, Vec<PathBuf>), RunError> {
     let (mut runs, mut folders) = (Vec::new(), Vec::new());
@@ -67,7 +70,7 @@ async fn play_all(
         for lock in turns {
             let plan = Plan { lock, seed: plan.seed + u64::from(repeat), ..plan.clone() };
             let stage = Stage::set(lock, &OWN_SERVERS)?;
-            let played = play(&plan, &stage, interrupts).await?;
+            let played = play(&plan, &stage, watch, interrupts).await?;
             folders.push(played.save(folder)?);
             let complete = played.run.complete;
             runs.push(played.run);
