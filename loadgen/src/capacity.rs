@@ -40,7 +40,7 @@ pub(crate) fn run(args: &CapacityArgs) -> Result<Exit, RunError> {
     let folder = args.out.join(name);
     fs::create_dir_all(&folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let watch = Watch::new(&args.watch);
+    let watch = Watch::new(&args.watch)?;
     let mut points = runtime.block_on(async {
         let interrupts = Interrupts::new()?;
         Search { args, plan, folder: &folder, watch: &watch, interrupts, points: Vec::new() }.run().await

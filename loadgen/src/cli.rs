@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ Examples:
   loadgen run --lock setnx --scenario gc-pause       the naive lock, its holders stopped for longer than the TTL
   loadgen run --rate 500 --hold 50ms --max-p99 12ms  exits with 2 if the 99th percentile is over 12 ms
   loadgen run --memory --duration 5s                 needs no server
+  loadgen run --metrics 9100                         Prometheus finds its figures at 127.0.0.1:9100/metrics
 
 ", exit_status!()))]
 pub(crate) struct RunArgs {
@@ -176,6 +178,9 @@ pub(crate) struct WatchArgs {
     /// Show nothing while it runs; warnings and results are still told
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    /// Serve figures for Prometheus at /metrics while it runs; a port alone is one of 127.0.0.1, and 0 a free one
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = metrics_address)]
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -255,6 +260,13 @@ pub(crate) struct CapacityArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
+}
+
+/// Reachable from elsewhere only for who asks for it.
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let address = port.or_else(|_| text.parse());
+    address.map_err(|_| "expected a port such as 9100, or an address such as 127.0.0.1:9100".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -422,6 +434,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn metrics_are_served_to_this_machine_alone_unless_another_address_is_named() {
+        let address = |text| metrics_address(text).map(|address| address.to_string());
+        assert_eq!(address("9100").as_deref(), Ok("127.0.0.1:9100"));
+        assert_eq!(address("0.0.0.0:9100").as_deref(), Ok("0.0.0.0:9100"));
+        assert_eq!(address("[::1]:0").as_deref(), Ok("[::1]:0"));
+        assert!(address("here").is_err() && address(":9100").is_err() && address("70000").is_err());
     }
 
     #[test]

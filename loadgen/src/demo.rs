@@ -33,7 +33,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, RunError> {
     report::check_writable(&args.out)?;
     let quorum = plan(args.seed).map_err(SettingsError::from)?;
     let naive = Plan { lock: LockKind::Setnx, ..quorum.clone() };
-    let watch = Watch::new(&args.watch);
+    let watch = Watch::new(&args.watch)?;
     let servers = ServerArgs { endpoints: Vec::new(), spawn: !args.memory, memory: args.memory };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (quorum, naive) = runtime.block_on(async {

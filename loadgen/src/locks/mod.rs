@@ -72,6 +72,10 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// All there are.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Held, Self::NoQuorum, Self::ValidityExhausted, Self::Unknown, Self::Refused];
+
     /// The reason as it stands in `run.json`.
     pub(crate) const fn name(self) -> &'static str {
         match self {

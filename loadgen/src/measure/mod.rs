@@ -13,5 +13,5 @@ pub(crate) use codec::CodecError;
 pub(crate) use histogram::new_histogram;
 pub(crate) use latency::{Latency, Slack, percentile_us};
 pub(crate) use phase::Phase;
-pub(crate) use recorder::{EncodedInterval, Interval, Recorder};
+pub(crate) use recorder::{EncodedInterval, Interval, PhaseSet, Recorder};
 pub(crate) use timeline::Timeline;

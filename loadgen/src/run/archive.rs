@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 
-use crate::measure::{CodecError, EncodedInterval, Phase, Timeline, percentile_us};
+use crate::measure::{CodecError, EncodedInterval, Phase, PhaseSet, Timeline, percentile_us};
 use crate::run::priority::step_back;
 
 /// So many of the last seconds are at hand for who watches.
@@ -46,6 +46,16 @@ pub(crate) struct Second {
     pub(crate) acquire_p99_ns: Option<u64>,
 }
 
+/// The histograms of a run under way, for as long as it is.
+pub(crate) struct Histograms(Weak<Mutex<Timeline>>);
+
+impl Histograms {
+    /// A copy of all phases so far; waits for merging, so it is not for the coordinator.
+    pub(crate) fn totals(&self) -> Option<PhaseSet> {
+        self.0.upgrade().map(|timeline| locked(&timeline).totals().clone())
+    }
+}
+
 impl Archive {
     pub(crate) fn open() -> io::Result<Self> {
         let (intervals, queue) = channel();
@@ -65,6 +75,11 @@ impl Archive {
 
     pub(crate) fn glance(&self) -> Glance {
         locked(&self.glance).clone()
+    }
+
+    /// Must be gone when the archive is closed.
+    pub(crate) fn histograms(&self) -> Histograms {
+        Histograms(Arc::downgrade(&self.timeline))
     }
 
     /// Waits until everything is merged.

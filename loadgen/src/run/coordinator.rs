@@ -84,7 +84,7 @@ pub(crate) async fn conduct(
         send(link, &Order::Begin { start_ns, spin_ns }).await?;
     }
     let performance = Performance::new(Arc::clone(plan), crew, start_ns)?;
-    let live = Live::new(plan, start_ns, watch)?;
+    let live = Live::new(plan, start_ns, watch, performance.court.borrow().histograms())?;
     performance.play(links, stage, proxy, live, interrupts).await
 }
 

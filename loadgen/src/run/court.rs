@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::locks::Failure;
 use crate::measure::{Phase, Recorder, Timeline};
 use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, SoFar, Watermarks};
-use crate::run::archive::{Archive, ArchiveError, Glance};
+use crate::run::archive::{Archive, ArchiveError, Glance, Histograms};
 use crate::run::faults::Entry;
 use crate::run::link::{Act, Closing, Progress, Refusal, Report};
 use crate::run::plan::Plan;
@@ -174,6 +174,10 @@ impl Court {
 
     pub(crate) fn glance(&self) -> Glance {
         self.archive.glance()
+    }
+
+    pub(crate) fn histograms(&self) -> Histograms {
+        self.archive.histograms()
     }
 
     /// What the referee has found so far.

@@ -5,7 +5,8 @@
 //! - `plan`: what is to be done; `settings`: from the command line. `schedule`: arrivals, drawn from the seed.
 //! - `stage`: the servers; `postgres`: one of another system.
 //! - `coordinator`: leads; `crew` are its workers, `court` hears them, `inflict` does them harm and `faults` keeps the log
-//!   of it, `archive` merges its histograms, `live` shows how it goes, `waiting` who waits.
+//!   of it, `archive` merges its histograms, `live` shows how it goes, `waiting` who waits,
+//!   `metrics` serves it to Prometheus.
 //! - `watch`: whether anybody wants to see it.
 //! - `worker`: plays nodes; `pacer` releases arrivals on time, `alarm` wakes it and the holders, `node` lives through a
 //!   lease for each, `probe` takes down how long things took, `packing` makes that small, `outbox` sends it all.
@@ -27,6 +28,7 @@ mod inflict;
 pub(crate) mod interrupt;
 mod link;
 mod live;
+mod metrics;
 mod node;
 mod outbox;
 mod pacer;

@@ -19,7 +19,7 @@ use crate::run::settings::{self, SettingsError};
 use crate::run::stage::{Stage, StageError};
 use crate::run::summary::{Circumstances, sum_up};
 use crate::run::usage;
-use crate::run::watch::Watch;
+use crate::run::watch::{Watch, WatchError};
 use crate::scenario::FaultKind;
 
 /// Why there is no run to show.
@@ -27,6 +27,8 @@ use crate::scenario::FaultKind;
 pub(crate) enum RunError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     #[error(transparent)]
     Results(#[from] report::FolderError),
     #[error(transparent)]
@@ -55,7 +57,7 @@ impl RunError {
 /// `loadgen run`.
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, RunError> {
     let plan = settings::plan(&args.load, &args.pauses, &args.servers, args.lock, args.seed)?;
-    let watch = Watch::new(&args.watch);
+    let watch = Watch::new(&args.watch)?;
     report::check_writable(&args.out)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let played = runtime.block_on(async {

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &SuiteArgs) -> Result<Exit, RunError> {
     let mut locks = args.locks.clone();
     locks.dedup();
     let plan = settings::plan(&args.load, &args.pauses, &OWN_SERVERS, LockKind::Quorum, args.seed)?;
-    let watch = Watch::new(&args.watch);
+    let watch = Watch::new(&args.watch)?;
     let folder = folder(&args.out, &plan, args.seed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (runs, folders, controls) = runtime.block_on(async {

@@ -116,9 +116,12 @@ pub(crate) fn difference(metric: &Metric, a: &Group<'_>, b: &Group<'_>) -> Optio
     })
 }
 
-/// What `b` shows beside `a`, a sentence for each figure that says something.
+/// What `b` shows beside `a`, a sentence for each figure that says something: what was counted first, for speed matters
+/// only where that is in order.
 pub(crate) fn sentences(a: &Group<'_>, b: &Group<'_>) -> Vec<(Option<Standing>, String)> {
-    Metric::ALL.iter().filter_map(|metric| sentence(metric, a, b)).collect()
+    let (counted, measured): (Vec<_>, Vec<_>) =
+        Metric::ALL.iter().partition(|metric| matches!(metric.figure, Figure::Counted(_)));
+    counted.into_iter().chain(measured).filter_map(|metric| sentence(metric, a, b)).collect()
 }
 
 fn sentence(metric: &Metric, a: &Group<'_>, b: &Group<'_>) -> Option<(Option<Standing>, String)> {

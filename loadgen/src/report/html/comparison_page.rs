@@ -11,6 +11,7 @@ use super::super::evidence::Record;
 use super::super::run_json::Run;
 use super::super::summary::workload;
 use super::curves::{Curve, curves};
+use super::headline::headline;
 use super::page::{page, section};
 use super::scale::time;
 use crate::measure::{Phase, new_histogram};
@@ -33,7 +34,10 @@ pub(super) fn comparison_page(records: &[Record], groups: &[Group<'_>]) -> Marku
     let body = html! {
         header {
             p.over { "loadgen · comparison" @if let Some(run) = first(groups) { " · " (run.scenario) } }
-            h1.plain { (headline(&usable)) }
+            @if let Some((first, others)) = headline(&usable).split_first() {
+                h1.plain { (first) }
+                @for sentence in others { p.second { (sentence) } }
+            }
             @for note in notes(groups) { p.further { (note) } }
             @if usable.iter().any(|group| group.runs.len() < REPEATS_FOR_A_CLAIM) {
                 p.further { "A claim about speed takes at least five interleaved repeats a side; there are fewer here." }
@@ -50,41 +54,6 @@ pub(super) fn comparison_page(records: &[Record], groups: &[Group<'_>]) -> Marku
 
 fn first<'a>(groups: &[Group<'a>]) -> Option<&'a Run> {
     groups.iter().flat_map(|group| group.runs.first()).copied().next()
-}
-
-/// What matters most: whether holders met, and else how long the locks take.
-fn headline(groups: &[Group<'_>]) -> String {
-    let doubles = groups.iter().filter_map(|group| Some((group, double_acquisition(group)?)));
-    let doubles: Vec<_> = doubles.collect();
-    let among = |zero: bool| {
-        let names: Vec<_> = doubles
-            .iter()
-            .filter(|(_, count)| (count.count == 0) == zero)
-            .map(|(group, count)| format!("{}: {}", group.label, counted(count)))
-            .collect();
-        names.join("; ")
-    };
-    match doubles.iter().any(|(_, count)| count.count > 0) {
-        true if doubles.iter().any(|(_, count)| count.count == 0) => {
-            format!("Two holders at once: {}; {}.", among(false), among(true))
-        }
-        true => format!("Two holders at once: {}.", among(false)),
-        false => {
-            let medians = groups.iter().filter_map(|group| {
-                let metric = Metric::ALL.into_iter().find(|metric| metric.name == "p99")?;
-                Some(format!("{} {}", group.label, time(group.value(&metric)? * 1e3)))
-            });
-            let medians: Vec<_> = medians.collect();
-            if medians.is_empty() {
-                return "No two holders at once.".to_owned();
-            }
-            format!("No two holders at once; p99 of acquire: {}.", medians.join(", "))
-        }
-    }
-}
-
-fn double_acquisition(group: &Group<'_>) -> Option<crate::referee::Count> {
-    group.pooled(&Metric::ALL.into_iter().find(|metric| metric.name == "double_acquisition")?)
 }
 
 fn verdicts(groups: &[Group<'_>]) -> Markup {

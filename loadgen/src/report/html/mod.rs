@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - `run_page`, `comparison_page`: what stands on a page. `page`: its frame. `words`: verdicts in sentences.
+//! - `run_page`, `comparison_page`: what stands on a page. `page`: its frame. `words`, `headline`: verdicts in sentences.
 //! - `curves`, `timeline` with its `lanes`, `lifelines` with their `incidents`: pictures. `scale`: where things are
 //!   drawn.
 //! - `tables`, `figures`: figures, each bearing its name in `run.json`.
@@ -10,6 +10,7 @@
 mod comparison_page;
 mod curves;
 mod figures;
+pub(super) mod headline;
 mod incidents;
 mod lanes;
 mod lifelines;

@@ -4,6 +4,7 @@ mod compare;
 mod environment;
 mod folder;
 mod formats;
+mod headline;
 mod html;
 mod run_json;
 mod summary;

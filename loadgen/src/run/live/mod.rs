@@ -22,34 +22,53 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::run::archive::Histograms;
 use crate::run::court::Court;
+use crate::run::metrics::Metrics;
 use crate::run::plan::Plan;
 use crate::run::watch::Watch;
 use painter::Painter;
-use snapshot::Snapshot;
+pub(crate) use snapshot::Snapshot;
 
 /// From one look at the run to the next.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Shows a run on standard error.
+/// Shows a run on standard error, and to Prometheus.
 pub(crate) struct Live<'p> {
     plan: &'p Plan,
     start_ns: u64,
     painter: Option<Painter>,
+    metrics: Option<Metrics>,
 }
 
 impl<'p> Live<'p> {
-    pub(crate) fn new(plan: &'p Plan, start_ns: u64, watch: &Watch) -> io::Result<Self> {
+    /// Shows it to whoever wants to see it.
+    pub(crate) fn new(
+        plan: &'p Plan,
+        start_ns: u64,
+        watch: &Watch,
+        histograms: Histograms,
+    ) -> io::Result<Self> {
+        let listener = watch.metrics();
+        let metrics = listener.map(|listener| Metrics::start(listener, plan, histograms)).transpose()?;
         let painter = if watch.is_quiet() { None } else { Some(Painter::start(plan)?) };
-        Ok(Self { plan, start_ns, painter })
+        Ok(Self { plan, start_ns, painter, metrics })
     }
 
     /// Shows it until it is dropped.
     pub(crate) async fn show(&self, court: &RefCell<Court>) {
-        let Some(painter) = &self.painter else { return };
+        if self.painter.is_none() && self.metrics.is_none() {
+            return;
+        }
         loop {
             sleep(PERIOD).await;
-            painter.show(Snapshot::of(self.plan, &court.borrow(), self.start_ns));
+            let snapshot = Snapshot::of(self.plan, &court.borrow(), self.start_ns);
+            if let Some(metrics) = &self.metrics {
+                metrics.show(snapshot.clone());
+            }
+            if let Some(painter) = &self.painter {
+                painter.show(snapshot);
+            }
         }
     }
 }
