@@ -148,7 +148,8 @@ pub(crate) struct LoadArgs {
 #[derive(Clone, Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct ServerArgs {
-    /// Servers that run already, as `redis://[user[:password]@]host[:port]`; setnx uses the first one only
+    /// Servers that run already, as `redis://[user[:password]@]host[:port]`; setnx uses the first one only, postgres takes
+    /// one `postgres://user@host/database`, etcd members as `http://host:port`
     #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub(crate) endpoints: Vec<String>,
     /// Start three servers on free ports, and end them with the run (the default)

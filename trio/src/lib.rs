@@ -65,4 +65,5 @@ pub use options::{Fsync, Persistence, ServerOptions, TlsFiles};
 pub use program::{ServerKind, ServerProgram};
 pub use resp::Reply;
 pub use server::{Data, Server};
+pub use spawner::spawn;
 pub use trio::Trio;

@@ -26,8 +26,13 @@ static SPAWNER: LazyLock<Result<Sender<Job>, io::ErrorKind>> = LazyLock::new(|| 
     thread.spawn(move || spawn_all(&receiver)).map(|_detached| sender).map_err(|error| error.kind())
 });
 
-/// Starts `command` in a process group of its own, tied to the life of this process where the system can do that.
-pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+/// Starts a server program of another kind as this crate starts its own: in a process group of its own, and on Linux
+/// killed with this process whatever ends it, also when the thread that calls this ends first.
+///
+/// # Errors
+///
+/// What the system says when the program cannot be started.
+pub fn spawn(mut command: Command) -> io::Result<Child> {
     use std::os::unix::process::CommandExt;
 
     // The terminal's ctrl-C goes to the foreground group: to us, not to the servers.

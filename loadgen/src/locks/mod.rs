@@ -1,6 +1,7 @@
 //! The locks that can be driven, all behind one face.
 
 pub(crate) mod control;
+pub(crate) mod etcd;
 mod lease;
 mod none;
 pub(crate) mod postgres;
@@ -107,6 +108,7 @@ pub(crate) async fn connect(
             Arc::new(control::Wrong::connect(control, plan, node, probe.clone()).await?)
         }
         LockKind::Lease => Arc::new(lease::LeaseLock::connect(plan, node, probe.clone()).await?),
+        LockKind::Etcd => Arc::new(etcd::Etcd::connect(plan, node, probe.clone()).await?),
         LockKind::Postgres => Arc::new(postgres::Postgres::connect(plan, node, probe.clone()).await?),
         LockKind::Redlock => Arc::new(redlock::Redlock::connect(plan, node, probe.clone())),
         LockKind::Quorum => Arc::new(quorum::Quorum::connect(plan, node, memory, probe.clone()).await?),

@@ -11,6 +11,8 @@ pub(crate) enum EndpointsError {
     Url { endpoint: String },
     #[error("{endpoint} is not one PostgreSQL server; write postgres://user[:password]@host[:port]/database")]
     Postgres { endpoint: String },
+    #[error("endpoint {endpoint} is no member of etcd; write http://host:port")]
+    Etcd { endpoint: String },
     #[error("endpoint {endpoint} is named twice; each vote needs a server of its own")]
     Twice { endpoint: String },
 }
@@ -23,6 +25,17 @@ pub(crate) fn check_postgres(urls: &[String]) -> Result<(), EndpointsError> {
         urls => Err(EndpointsError::Postgres {
             endpoint: urls.iter().map(|url| without_password(url)).collect::<Vec<_>>().join(", "),
         }),
+    }
+}
+
+/// Whether these can be members of etcd.
+pub(crate) fn check_etcd(urls: &[String]) -> Result<(), EndpointsError> {
+    let is_member = |url: &&String| {
+        url.strip_prefix("http://").is_some_and(|host| !host.is_empty() && !host.starts_with([':', '/']))
+    };
+    match urls.iter().find(|url| !is_member(url)) {
+        None => Ok(()),
+        Some(url) => Err(EndpointsError::Etcd { endpoint: without_password(url) }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand};
 
-use crate::locks::server;
+use crate::locks::{etcd, server};
 use crate::report::Server;
 
 /// Settings of a server that bear on what a run shows.
@@ -23,6 +23,10 @@ pub(crate) async fn describe(urls: &[String]) -> Option<Server> {
 }
 
 async fn describe_one(url: &str) -> Option<Server> {
+    if url.starts_with("http://") {
+        let version = etcd::version(url).await?;
+        return Some(Server { version, settings: BTreeMap::new() });
+    }
     let client = server::connect(url).await.ok()?;
     let info: String = client.custom(command("INFO"), vec!["server"]).await.ok()?;
     let version = version(&info)?;

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - `plan`: what is to be done; `settings`: from the command line. `schedule`: arrivals, drawn from the seed.
-//! - `stage`: the servers; `postgres`: one of another system.
+//! - `stage`: the servers; `postgres`, `etcd`: those of other systems.
 //! - `coordinator`: leads; `crew` are its workers, `court` hears them, `inflict` does them harm and `faults` keeps the log
 //!   of it, `archive` merges its histograms, `live` shows how it goes, `waiting` who waits,
 //!   `metrics` serves it to Prometheus.
@@ -22,6 +22,7 @@ mod court;
 mod crew;
 pub(crate) mod endpoints;
 mod environment;
+mod etcd;
 mod faults;
 mod gate;
 mod inflict;

@@ -13,7 +13,7 @@ use crate::report::{self, Environment, Exit, Run, SaveError, shareable_command, 
 use crate::run::coordinator::{Conclusion, StartError, conduct};
 use crate::run::environment::describe;
 use crate::run::interrupt::Interrupts;
-use crate::run::plan::{LockKind, Plan, Route};
+use crate::run::plan::{Plan, Route};
 use crate::run::preflight::{self, PreflightError};
 use crate::run::settings::{self, SettingsError};
 use crate::run::stage::{Stage, StageError};
@@ -110,8 +110,8 @@ pub(crate) async fn play(
         // Nothing can be done to servers that there are not.
         plan.faults.retain(|fault| matches!(fault.kind, FaultKind::PauseNode { .. }));
     }
-    if plan.lock == LockKind::Postgres {
-        // Its advisory locks are no data that could be deleted.
+    if !plan.lock.speaks_redis() {
+        // FLUSHALL is a command of Redis.
         plan.faults.retain(|fault| !matches!(fault.kind, FaultKind::Flush { .. }));
     }
     let proxy = between(&mut plan, stage)?;
@@ -121,10 +121,13 @@ pub(crate) async fn play(
         checked = preflight::check(&plan, stage) => checked?,
         () = interrupts.next() => return Err(StartError::Interrupted.into()),
     }
-    if let Some(proxy) = proxy.as_ref().filter(|_| plan.lock != LockKind::Postgres) {
+    if let Some(proxy) = proxy.as_ref().filter(|_| plan.lock.speaks_redis()) {
         announce(proxy, stage, watch).await?;
     }
-    let server = describe(&plan.endpoints).await;
+    let server = describe(&plan.endpoints).await.map(|mut server| {
+        server.settings.extend(stage.settings());
+        server
+    });
     let (cpu_before_ns, server_cpu_before_s) = (cpu_ns(), stage.cpu_s());
     let conclusion = conduct(&plan, stage, proxy.as_ref(), watch, interrupts).await?;
     let not_sent = conclusion.measured.counts.not_sent();
@@ -151,7 +154,7 @@ fn between(plan: &mut Plan, stage: &Stage) -> io::Result<Option<Proxy>> {
     if groups.is_empty() || plan.endpoints.is_empty() {
         return Ok(None);
     }
-    let proxy = Proxy::start(groups.len(), &stage.addresses(), plan.lock != LockKind::Postgres, plan.seed)?;
+    let proxy = Proxy::start(groups.len(), &stage.addresses(), plan.lock.speaks_redis(), plan.seed)?;
     for (group, nodes) in groups.into_iter().enumerate() {
         let urls = plan.endpoints.iter().enumerate();
         let urls = urls.filter_map(|(endpoint, url)| Some(redirected(url, proxy.address(group, endpoint)?)));

@@ -24,6 +24,8 @@ pub(crate) enum LockKind {
     Redlock,
     /// PostgreSQL session advisory locks, on one server
     Postgres,
+    /// etcd's lock recipe, over three members
+    Etcd,
     /// no lock at all: shows that the referee finds what there is to find
     None,
     /// wrong on purpose, in one way
@@ -34,12 +36,17 @@ pub(crate) enum LockKind {
 impl LockKind {
     /// Whether two holders at once, by their own word, are a bug of this lock.
     pub(crate) fn promises_exclusion(self) -> bool {
-        matches!(self, Self::Quorum | Self::Redlock | Self::Control(_))
+        matches!(self, Self::Quorum | Self::Redlock | Self::Etcd | Self::Control(_))
     }
 
     /// Whether the library answers for what the referee finds: it is no fault of ours if a peer breaks its promise.
     pub(crate) fn is_ours(self) -> bool {
         self == Self::Quorum
+    }
+
+    /// Whether its servers are Redis servers, or others that speak its protocol.
+    pub(crate) fn speaks_redis(self) -> bool {
+        !matches!(self, Self::Postgres | Self::Etcd)
     }
 
     /// Whether it can do without real servers.
@@ -50,7 +57,7 @@ impl LockKind {
     /// The smallest number of endpoints without which the lock cannot be had.
     pub(crate) fn endpoints_needed(self, endpoints: usize) -> usize {
         match self {
-            Self::Quorum | Self::Redlock | Self::Control(_) => endpoints / 2 + 1,
+            Self::Quorum | Self::Redlock | Self::Etcd | Self::Control(_) => endpoints / 2 + 1,
             Self::Setnx | Self::Lease | Self::Postgres => 1,
             Self::None => 0,
         }
@@ -65,6 +72,7 @@ impl fmt::Display for LockKind {
             Self::Lease => "lease",
             Self::Redlock => "redlock",
             Self::Postgres => "postgres",
+            Self::Etcd => "etcd",
             Self::None => "none",
             Self::Control(control) => return write!(f, "control-{}", control.name()),
         })

@@ -4,7 +4,6 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -122,18 +121,17 @@ impl PostgresServer {
         let log = self.dir.path().join("server.log");
         let file = fs::File::options().create(true).append(true).open(&log)?;
         let (port, data) = (self.port.to_string(), self.data());
-        let child = self
-            .command("postgres")
+        let mut command = self.command("postgres");
+        command
             .arg("-D")
             .arg(&data)
             .args(["-p", &port, "-h", "127.0.0.1", "-k", "", "-N", &CONNECTIONS_MAX.to_string()])
             // Nothing of a run is worth a disk's time.
             .args(["-c", "fsync=off", "-c", "shared_buffers=16MB"])
             .stdout(Stdio::from(file.try_clone()?))
-            .stderr(Stdio::from(file))
-            .process_group(0)
-            .spawn()?;
-        let child = self.process.insert(child);
+            .stderr(Stdio::from(file));
+        // A restart is a blocking task's, whose thread does not live long.
+        let child = self.process.insert(leasehold_trio::spawn(command)?);
         let deadline = Instant::now() + READY_WITHIN;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             if child.try_wait()?.is_some() || Instant::now() >= deadline {

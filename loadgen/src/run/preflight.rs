@@ -8,7 +8,7 @@ use leasehold::{Client, ConnectError, EndpointState, EndpointStatus};
 use tokio::time::{Instant, sleep};
 
 use crate::locks::control::Control;
-use crate::locks::{self, postgres, quorum, server};
+use crate::locks::{self, etcd, postgres, quorum, server};
 use crate::run::plan::{LockKind, Plan};
 use crate::run::stage::Stage;
 
@@ -80,18 +80,24 @@ pub(crate) async fn check(plan: &Plan, stage: &Stage) -> Result<(), PreflightErr
                 reasons: error.to_string(),
             })
         }
+        (_, LockKind::Etcd) => enough(plan, etcd::look(&plan.endpoints).await),
         (_, LockKind::Redlock) => await_servers(plan, &plan.endpoints).await,
     }
 }
 
 async fn await_servers(plan: &Plan, urls: &[String]) -> Result<(), PreflightError> {
     let looks = urls.iter().map(|url| server::connect(url));
-    let outcomes = futures::future::join_all(looks).await;
+    enough(plan, futures::future::join_all(looks).await)
+}
+
+/// Whether so many answer that the lock can be had.
+fn enough<T>(plan: &Plan, outcomes: Vec<Result<T, locks::ConnectError>>) -> Result<(), PreflightError> {
+    let of = outcomes.len();
     let missing: Vec<locks::ConnectError> = outcomes.into_iter().filter_map(Result::err).collect();
-    let (needed, up) = (plan.lock.endpoints_needed(urls.len()), urls.len() - missing.len());
+    let (needed, up) = (plan.lock.endpoints_needed(of), of - missing.len());
     if up < needed {
         let reasons = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        return Err(PreflightError::TooFew { lock: plan.lock, needed, of: urls.len(), up, reasons });
+        return Err(PreflightError::TooFew { lock: plan.lock, needed, of, up, reasons });
     }
     for reason in missing {
         eprintln!("warning: an endpoint is down, going on without it: {reason}");

@@ -84,6 +84,7 @@ pub(crate) fn check(plan: &Plan, servers: &ServerArgs) -> Result<(), SettingsErr
     match (servers.endpoints.as_slice(), plan.lock) {
         ([], _) => Ok(()),
         (given, LockKind::Postgres) => Ok(endpoints::check_postgres(given)?),
+        (given, LockKind::Etcd) => Ok(endpoints::check_etcd(given)?),
         (given, _) => Ok(endpoints::check(given)?),
     }
 }

@@ -1,5 +1,6 @@
 //! The servers of a run: started for it, running already, or in memory.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +9,7 @@ use leasehold_trio::{Data as Kept, StartError, Trio};
 
 use crate::cli::ServerArgs;
 use crate::proxy::host_and_port;
+use crate::run::etcd::{EtcdError, EtcdServers};
 use crate::run::plan::{ENDPOINTS, LockKind};
 use crate::run::postgres::{PostgresError, PostgresServer};
 use crate::run::usage;
@@ -22,6 +24,8 @@ pub(crate) enum Stage {
     Spawned(Arc<Mutex<Trio>>),
     /// A PostgreSQL server that ends with this program.
     Postgres(Arc<Mutex<PostgresServer>>),
+    /// Members of etcd that end with this program.
+    Etcd(Arc<EtcdServers>),
     /// Servers of somebody else, by URL.
     Given(Vec<String>),
     /// In this program's memory.
@@ -37,6 +41,9 @@ pub(crate) enum StageError {
     /// PostgreSQL could not be started.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// etcd could not be started.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
     /// A library's complaint.
     #[error("{0}")]
     Memory(String),
@@ -54,6 +61,7 @@ impl Stage {
         }
         match lock {
             LockKind::None => return Ok(Self::Empty),
+            LockKind::Etcd => return Ok(Self::Etcd(Arc::new(EtcdServers::start()?))),
             LockKind::Postgres => {
                 return Ok(Self::Postgres(Arc::new(Mutex::new(PostgresServer::start()?))));
             }
@@ -67,13 +75,18 @@ impl Stage {
             Self::Empty | Self::Memory(_) => Vec::new(),
             Self::Spawned(trio) => locked(trio).urls().into(),
             Self::Postgres(server) => vec![locked(server).url()],
+            Self::Etcd(servers) => servers.urls(),
             Self::Given(urls) => urls.clone(),
         }
     }
 
     /// `host:port` of each server.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        let port = |url: &str| if url.starts_with("postgres") { 5432 } else { 6379 };
+        let port = |url: &str| match url.split(':').next() {
+            Some("http") => 2379,
+            Some("redis") => 6379,
+            _ => 5432,
+        };
         self.urls().iter().map(|url| host_and_port(url, port(url))).collect()
     }
 
@@ -86,6 +99,9 @@ impl Stage {
         if let Self::Postgres(server) = self {
             return locked(server).pause();
         }
+        if let Self::Etcd(servers) = self {
+            return servers.pause(endpoint);
+        }
         let trio = self.own()?;
         let trio = locked(trio);
         let server = trio.servers().get(endpoint as usize).ok_or_else(no_such_endpoint)?;
@@ -96,6 +112,9 @@ impl Stage {
     pub(crate) fn resume(&self, endpoint: u32) -> io::Result<()> {
         if let Self::Postgres(server) = self {
             return locked(server).resume();
+        }
+        if let Self::Etcd(servers) = self {
+            return servers.resume(endpoint);
         }
         let trio = self.own()?;
         let trio = locked(trio);
@@ -108,6 +127,9 @@ impl Stage {
         if let Self::Postgres(server) = self {
             return locked(server).kill();
         }
+        if let Self::Etcd(servers) = self {
+            return servers.kill(endpoint);
+        }
         if endpoint >= ENDPOINTS {
             return Err(no_such_endpoint());
         }
@@ -119,6 +141,11 @@ impl Stage {
         if let Self::Postgres(server) = self {
             let server = Arc::clone(server);
             let starting = tokio::task::spawn_blocking(move || locked(&server).restart());
+            return starting.await?.map_err(io::Error::other);
+        }
+        if let Self::Etcd(servers) = self {
+            let servers = Arc::clone(servers);
+            let starting = tokio::task::spawn_blocking(move || servers.restart(endpoint, data));
             return starting.await?.map_err(io::Error::other);
         }
         let trio = Arc::clone(self.own()?);
@@ -145,8 +172,16 @@ impl Stage {
 
     /// Processor time that the servers of this program have used so far.
     pub(crate) fn cpu_s(&self) -> Option<f64> {
+        if let Self::Etcd(servers) = self {
+            return servers.pids().map(usage::cpu_s).sum();
+        }
         let Self::Spawned(trio) = self else { return None };
         locked(trio).servers().iter().map(|server| usage::cpu_s(server.pid())).sum()
+    }
+
+    /// How servers were started, where that bears on what a run shows and they do not tell themselves.
+    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
+        if let Self::Etcd(servers) = self { servers.settings() } else { BTreeMap::new() }
     }
 
     /// In a few words, for the head of a run.
@@ -159,6 +194,7 @@ impl Stage {
                 format!("three of {}, started for this run", first.program())
             }
             Self::Postgres(_) => "PostgreSQL, started for this run".to_owned(),
+            Self::Etcd(servers) => format!("three of {}, started for this run", servers.describe()),
             Self::Given(urls) => {
                 let shown: Vec<_> = urls.iter().map(|url| super::endpoints::without_password(url)).collect();
                 shown.join(", ")
@@ -175,7 +211,7 @@ impl Stage {
     }
 }
 
-fn no_such_endpoint() -> io::Error {
+pub(super) fn no_such_endpoint() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "there is no such endpoint")
 }
 
