@@ -53,6 +53,18 @@ fn a_run_leaves_its_folder_whole() {
 }
 
 #[test]
+fn a_run_that_nobody_watches_goes_on_to_its_end_and_says_only_where_its_results_are() {
+    // Longer than a run waits for its last leases.
+    let run = Run::of(
+        "--quiet --lock setnx --memory --nodes 4 --rate 50 --keys 40 --wait 100ms --warm-up 0s --duration 6s",
+    );
+    run.assert_played();
+    assert_eq!(run.json["latency_us"]["acquire"]["count"], run.json["granted"]);
+    assert_eq!(run.json["attempted"], run.json["latency_us"]["due_to_sent"]["count"]);
+    assert!(run.stderr.starts_with("results in ") && run.stderr.lines().count() == 1, "{}", run.stderr);
+}
+
+#[test]
 fn a_missed_threshold_is_said_and_too_few_samples_keep_none() {
     // A busy machine may make a run invalid, which is 4 and says more; what was missed is told in any case.
     let load = "--lock setnx --memory --nodes 5 --keys 20 --warm-up 0s --duration 2s --cool-down 0s";

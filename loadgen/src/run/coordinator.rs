@@ -1,6 +1,7 @@
 //! Leads a run: musters the workers, stops and resumes them by plan, hears and judges what they report.
 
 use std::cell::RefCell;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,12 +172,17 @@ impl Performance {
         let finished = async { while conversations.next().await.is_some() {} };
         let patience = Duration::from_nanos(self.plan.load.length_ns()) + LEAD + self.last_one();
         let mut finished = std::pin::pin!(finished);
+        // Neither the last fault nor a view that nobody wants is the end of a run.
+        let meanwhile = async {
+            futures::join!(inflictor.inflict(), live.show(&self.court));
+            pending().await
+        };
         let interrupted = tokio::select! {
             () = &mut finished => {
                 inflictor.end_all();
                 return None;
             }
-            _ = async { futures::join!(inflictor.inflict(), live.show(&self.court)) } => false,
+            interrupted = meanwhile => interrupted,
             () = sleep(patience) => false,
             () = interrupts.next() => true,
         };
