@@ -361,6 +361,7 @@ Examples:
   loadgen simulate --seeds 10000
   loadgen simulate --only 1000042 --trace    one seed, and all that happens in it
   loadgen simulate --controls                rules broken on purpose, each of which must be found
+  loadgen simulate --controls NoDrift --only 1000000 --trace   one of them, in one seed of its corner
 
 ", exit_status!()))]
 pub(crate) struct SimulateArgs {
@@ -374,7 +375,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "S", default_value_t = 1_000_000)]
     pub(crate) seed: u64,
     /// Play this seed alone, and show its plan
-    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "minutes", "controls"])]
+    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "minutes"])]
     pub(crate) only: Option<u64>,
     /// Show all that happens in it
     #[arg(long, requires = "only")]

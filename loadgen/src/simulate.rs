@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::Table;
-use leasehold_sim::controls::{self, Verdict};
+use leasehold_sim::controls;
 use leasehold_sim::plan::{KINDS, Plan};
 use leasehold_sim::referee::Counts;
 use leasehold_sim::sabotage::Control;
@@ -19,15 +19,29 @@ const SHOWN_MAX: usize = 3;
 
 pub(crate) fn run(args: &SimulateArgs) -> Exit {
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    if let Some(seed) = args.only {
-        return play_one(seed, args.trace);
-    }
     if let Some(names) = &args.controls {
-        return play_controls(names, args, threads);
+        return match chosen_controls(names) {
+            Ok(controls) => play_controls(&controls, args, threads),
+            Err(complaint) => {
+                eprintln!("error: {complaint}");
+                Exit::Usage
+            }
+        };
+    }
+    if let Some(seed) = args.only {
+        return play_one(&Plan::draw(seed), Options { trace: args.trace, sabotage: None });
     }
     let minutes = args.minutes.map(|minutes| Duration::from_secs(minutes * 60));
     let seeds = args.seeds.unwrap_or_else(|| if minutes.is_some() { u64::MAX } else { 1_000 });
-    let swarm = Swarm { first: args.seed, seeds, time: minutes, threads, sabotage: None, until_found: false };
+    let swarm = Swarm {
+        first: args.seed,
+        seeds,
+        time: minutes,
+        threads,
+        bias: None,
+        sabotage: None,
+        until_found: false,
+    };
     let report = swarm.play();
     print_report(&report, args.seed);
     for failure in report.failures.iter().take(SHOWN_MAX) {
@@ -36,10 +50,9 @@ pub(crate) fn run(args: &SimulateArgs) -> Exit {
     if report.failed == 0 { Exit::Fine } else { Exit::SafetyViolated }
 }
 
-/// One seed, as it is.
-fn play_one(seed: u64, trace: bool) -> Exit {
-    let plan = Plan::draw(seed);
-    let outcome = simulate(&plan, Options { trace, sabotage: None });
+/// One plan, as it is.
+fn play_one(plan: &Plan, options: Options) -> Exit {
+    let outcome = simulate(plan, options);
     print!("{plan}{}", outcome.trace);
     for violation in &outcome.violations {
         println!("violation: {violation}");
@@ -48,39 +61,60 @@ fn play_one(seed: u64, trace: bool) -> Exit {
     if outcome.violations.is_empty() { Exit::Fine } else { Exit::SafetyViolated }
 }
 
+/// The controls of these names; all of them, if none is named.
+fn chosen_controls(names: &[String]) -> Result<Vec<Control>, String> {
+    let named = |name: &String| {
+        let found = Control::ALL.into_iter().find(|control| format!("{control:?}") == *name);
+        found.ok_or_else(|| format!("there is no rule called {name:?}; there are {:?}", Control::ALL))
+    };
+    if names.is_empty() { Ok(Control::ALL.to_vec()) } else { names.iter().map(named).collect() }
+}
+
 /// Each rule broken in turn, until the referee has found it.
-fn play_controls(names: &[String], args: &SimulateArgs, threads: usize) -> Exit {
-    let named = |control: &Control| names.is_empty() || names.contains(&format!("{control:?}"));
-    let chosen: Vec<Control> = Control::ALL.into_iter().filter(named).collect();
-    if chosen.len() < names.len().max(1) {
-        eprintln!("error: there is no such rule among {names:?}; there are {:?}", Control::ALL);
-        return Exit::Usage;
+fn play_controls(controls: &[Control], args: &SimulateArgs, threads: usize) -> Exit {
+    if let (Some(seed), [control]) = (args.only, controls) {
+        let plan = Plan::draw_from(control.bias(), seed);
+        return play_one(&plan, Options { trace: args.trace, sabotage: Some(*control) });
     }
     let mut table = Table::new();
-    table.set_header(["rule broken on purpose", "found by", "seeds needed", "of at most", "seed"]);
-    let mut missed = Vec::new();
-    for &control in &chosen {
+    table.set_header([
+        "rule broken on purpose",
+        "drawn from",
+        "found by",
+        "seeds needed",
+        "of at most",
+        "seed",
+    ]);
+    let (mut missed, mut unsound) = (Vec::new(), Vec::new());
+    for &control in controls {
         let seeds_max = args.seeds.unwrap_or_else(|| control.seeds_max());
-        let Verdict { seeds, found, took, .. } = controls::check(control, args.seed, seeds_max, threads);
-        let (rule, seed) = match &found {
+        let verdict = controls::check(control, args.seed, seeds_max, threads);
+        let (rule, seed) = match &verdict.found {
             Some((seed, violation)) => (format!("{:?}", violation.rule), seed.to_string()),
             None => ("nothing".to_owned(), String::new()),
         };
-        if found.is_none() {
+        if verdict.found.is_none() {
             missed.push(control);
         }
-        let name = format!("{control:?}");
-        eprintln!("{name}: {rule}, {seeds} seeds, {:.1} s", took.as_secs_f64());
-        table.add_row([name, rule, seeds.to_string(), seeds_max.to_string(), seed]);
+        unsound.extend(verdict.unsound.iter().map(|&seed| (control, seed)));
+        let (name, seeds) = (format!("{control:?}"), verdict.seeds.to_string());
+        let corner = control.bias().map_or_else(|| "everywhere".to_owned(), |bias| format!("{bias:?}"));
+        eprintln!("{name}: {rule}, {seeds} seeds, {:.1} s", verdict.took.as_secs_f64());
+        table.add_row([name, corner, rule, seeds, seeds_max.to_string(), seed]);
     }
     println!("{table}");
-    if missed.is_empty() {
-        println!("all {} controls were found", chosen.len());
+    if missed.is_empty() && unsound.is_empty() {
+        println!("all {} controls were found", controls.len());
         return Exit::Fine;
     }
-    println!(
-        "NOT FOUND: {missed:?}; what the referee cannot see here, it would not see in the client either"
-    );
+    if !missed.is_empty() {
+        println!(
+            "NOT FOUND: {missed:?}; what the referee cannot see here, it would not see in the client either"
+        );
+    }
+    if !unsound.is_empty() {
+        println!("FOUND WITH ALL RULES IN PLACE, in the corner of a control: {unsound:?}");
+    }
     Exit::SafetyViolated
 }
 

@@ -17,32 +17,39 @@ pub struct Verdict {
     pub seeds: u64,
     /// The seed, and what was found wrong there.
     pub found: Option<(u64, Violation)>,
+    /// Seeds that fail with all rules in place, among those that failed: what they find is no control's doing.
+    pub unsound: Vec<u64>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Breaks one rule and plays seeds until the referee finds it, at most so many. A seed that fails with
-/// all rules in place proves nothing, and is passed over.
+/// Breaks one rule and plays seeds of its corner until the referee finds it, at most so many. A seed that fails with all rules
+/// in place proves nothing of the control; it is kept, since something is wrong there.
 #[must_use]
 pub fn check(control: Control, first: u64, seeds_max: u64, threads: usize) -> Verdict {
-    let mut verdict = Verdict { control, seeds: 0, found: None, took: Duration::ZERO };
+    let mut verdict = Verdict { control, seeds: 0, found: None, unsound: Vec::new(), took: Duration::ZERO };
     while verdict.found.is_none() && verdict.seeds < seeds_max {
         let swarm = Swarm {
             first: first.wrapping_add(verdict.seeds),
             seeds: seeds_max - verdict.seeds,
             time: None,
             threads,
+            bias: control.bias(),
             sabotage: Some(control),
             until_found: true,
         };
         let report = swarm.play();
         verdict.seeds += report.seeds;
         verdict.took += report.took;
-        verdict.found = report.failures.into_iter().find_map(|failure| {
-            let right = simulate(&Plan::draw(failure.seed), Options::default());
-            let violation = failure.violations.into_iter().next()?;
-            right.violations.is_empty().then_some((failure.seed, violation))
-        });
+        for failure in report.failures {
+            let plan = Plan::draw_from(control.bias(), failure.seed);
+            if !simulate(&plan, Options::default()).violations.is_empty() {
+                verdict.unsound.push(failure.seed);
+            } else if verdict.found.is_none() {
+                verdict.found =
+                    failure.violations.into_iter().next().map(|violation| (failure.seed, violation));
+            }
+        }
     }
     verdict
 }

@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //!
-//! * [`plan`]: what a seed fixes before its run; a list of faults that a shrinker can take from.
+//! * [`plan`]: what a seed fixes before its run; a list of faults that a shrinker can take from. Its `bias` is the corners to draw from.
 //! * [`world`]: one run. Hosts, links, servers, network and faults, event by event.
 //! * [`referee`]: records of its own, and what must hold.
 //! * [`sabotage`]: rules that are broken on purpose, which the referee must find.

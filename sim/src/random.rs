@@ -22,6 +22,8 @@ pub enum Stream {
     Server = 6,
     /// Whether there is a line.
     Line = 7,
+    /// What a bias makes of a plan.
+    Bias = 8,
 }
 
 /// One stream of one seed. Integers only: the same on every machine.

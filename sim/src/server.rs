@@ -387,12 +387,8 @@ impl Server {
             {
                 Reply::Granted { fence: *fence }
             }
-            (Control::RaiseSuperseded, Action::Raise { fence }) if reply == Reply::Superseded => {
-                Reply::Granted { fence: *fence }
-            }
             (Control::HealCounts, Action::Heal { fence, .. })
             | (Control::ExtendCounts, Action::Extend { fence, .. })
-            | (Control::RaiseCounts, Action::Raise { fence })
                 if quarantined =>
             {
                 Reply::Granted { fence: *fence }

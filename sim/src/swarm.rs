@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::plan::Plan;
+use crate::plan::{Bias, Plan};
 use crate::referee::{Counts, Violation};
 use crate::sabotage::Control;
 use crate::world::{Options, simulate};
@@ -21,6 +21,8 @@ pub struct Swarm {
     pub time: Option<Duration>,
     /// Seeds played at once, each by a thread of its own.
     pub threads: usize,
+    /// Where they are drawn from; everywhere, if nothing is said.
+    pub bias: Option<Bias>,
     /// A rule that is broken on purpose.
     pub sabotage: Option<Control>,
     /// Whether to end at the first seed that fails.
@@ -69,7 +71,7 @@ impl Swarm {
                     return;
                 }
                 let seed = self.first.wrapping_add(place);
-                let plan = Plan::draw(seed);
+                let plan = Plan::draw_from(self.bias, seed);
                 let outcome = simulate(&plan, Options { trace: false, sabotage: self.sabotage });
                 let mut report = crate::lock(&report);
                 report.seeds += 1;

@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use leasehold_sim::controls;
-use leasehold_sim::plan::Plan;
+use leasehold_sim::plan::{Bias, Plan};
 use leasehold_sim::sabotage::Control;
 use leasehold_sim::shrink::shrink;
+use leasehold_sim::swarm::Swarm;
 use leasehold_sim::world::{Options, simulate};
 
 #[test]
@@ -26,6 +27,41 @@ fn controls_that_need_few_seeds_are_found() {
     ] {
         let verdict = controls::check(control, 0, 100, 2);
         assert!(verdict.found.is_some(), "{verdict:?}");
+    }
+}
+
+#[test]
+fn rules_that_matter_in_a_few_histories_are_found_in_the_corner_of_those() {
+    for control in [
+        Control::OldRoundCounts,
+        Control::DeadlineFromReply,
+        Control::NoDrift,
+        Control::NoHandOutCheck,
+        Control::QuarantineFirst,
+        Control::NoPoll,
+    ] {
+        let verdict = controls::check(control, 0, 200, 2);
+        assert!(verdict.found.is_some() && verdict.unsound.is_empty(), "{verdict:?}");
+    }
+}
+
+#[test]
+fn with_all_rules_in_place_no_corner_shows_anything() {
+    let corners: Vec<_> = Control::ALL.into_iter().filter_map(Control::bias).collect();
+    for bias in corners {
+        let seeds = if bias == Bias::WinnersAsleep { 4 } else { 30 };
+        let swarm = Swarm {
+            first: 0,
+            seeds,
+            time: None,
+            threads: 2,
+            bias: Some(bias),
+            sabotage: None,
+            until_found: false,
+        };
+        let report = swarm.play();
+        assert_eq!(report.failed, 0, "{bias:?}: {:#?}", report.failures);
+        assert!(report.counts.grants > 100, "{bias:?} plays nothing: {:?}", report.counts);
     }
 }
 

@@ -27,7 +27,15 @@ fn a_trace_changes_nothing() {
 
 #[test]
 fn a_fixed_set_of_seeds_finds_nothing() {
-    let swarm = Swarm { first: 0, seeds: 400, time: None, threads: 2, sabotage: None, until_found: false };
+    let swarm = Swarm {
+        first: 0,
+        seeds: 400,
+        time: None,
+        threads: 2,
+        bias: None,
+        sabotage: None,
+        until_found: false,
+    };
     let report = swarm.play();
     assert_eq!(report.failed, 0, "{:#?}", report.failures);
     let counts = report.counts;

@@ -1,9 +1,11 @@
 //! What one seed fixes before its run: sizes, terms, work, network, and a list of faults that a shrinker can take from.
 
+mod bias;
 mod draw;
 mod fault;
 mod print;
 
+pub use bias::Bias;
 pub use fault::{Data, Direction, Fault, FaultKind, KINDS};
 pub(crate) use fault::{MESSAGE, QUARANTINE};
 
