@@ -121,9 +121,18 @@ pub(crate) fn difference(metric: &Metric, a: &Group<'_>, b: &Group<'_>) -> Optio
 pub(crate) fn sentences(a: &Group<'_>, b: &Group<'_>) -> Vec<(Option<Standing>, String)> {
     let (counted, measured): (Vec<_>, Vec<_>) =
         Metric::ALL.iter().partition(|metric| matches!(metric.figure, Figure::Counted(_)));
-    counted.into_iter().chain(measured).filter_map(|metric| sentence(metric, a, b)).collect()
+    let all = counted.into_iter().chain(measured).filter_map(|metric| sentence(metric, a, b));
+    // What is only seen has one sentence together: each by itself would weigh as much as what is shown.
+    let (seen, mut told): (Vec<_>, Vec<_>) = all.partition(|(standing, _)| *standing == Some(Standing::Seen));
+    if !seen.is_empty() {
+        let seen = seen.into_iter().map(|(_, figure)| figure).collect::<Vec<_>>().join(", ");
+        let text = format!("Seen in {}, with too few runs to tell it from noise: {seen}.", b.name());
+        told.push((Some(Standing::Seen), text));
+    }
+    told
 }
 
+/// A sentence; of what is only seen, the figure alone.
 fn sentence(metric: &Metric, a: &Group<'_>, b: &Group<'_>) -> Option<(Option<Standing>, String)> {
     if let (Some(of_a), Some(of_b)) = (a.pooled(metric), b.pooled(metric)) {
         let text = format!(
@@ -151,9 +160,7 @@ fn sentence(metric: &Metric, a: &Group<'_>, b: &Group<'_>) -> Option<(Option<Sta
             format!("{label}: noise; whatever {name} changes lies within {interval}.")
         }
         (Standing::Noise, None) => format!("{label}: noise; the runs of both overlap (seen: {change})."),
-        (_, _) => {
-            format!("{label}: {change} seen in {name}; there are too few runs to tell that from noise.")
-        }
+        (_, _) => format!("{label} {change}"),
     };
     Some((Some(difference.standing), text))
 }

@@ -4,17 +4,17 @@ use hdrhistogram::Histogram;
 use maud::{Markup, html};
 
 use super::super::compare::notes;
-use super::super::comparison::{
-    Group, Metric, REPEATS_FOR_A_CLAIM, Standing, counted, difference, sentences, signed,
-};
+use super::super::comparison::{Group, Metric, REPEATS_FOR_A_CLAIM, Standing, difference, sentences, signed};
 use super::super::evidence::Record;
 use super::super::run_json::Run;
 use super::super::summary::workload;
+use super::super::table::{percent, whole};
 use super::curves::{Curve, curves};
 use super::headline::headline;
 use super::page::{page, section};
 use super::scale::time;
 use crate::measure::{Phase, new_histogram};
+use crate::referee::Count;
 
 /// Curves of single runs that are drawn beside the sum of their group.
 const FAINT_MAX: usize = 12;
@@ -35,8 +35,8 @@ pub(super) fn comparison_page(records: &[Record], groups: &[Group<'_>]) -> Marku
         header {
             p.over { "loadgen · comparison" @if let Some(run) = first(groups) { " · " (run.scenario) } }
             @if let Some((first, others)) = headline(&usable).split_first() {
-                h1.plain { (first) }
-                @for sentence in others { p.second { (sentence) } }
+                h1.plain { (unbroken(first)) }
+                @for sentence in others { p.second { (unbroken(sentence)) } }
             }
             @for note in notes(groups) { p.further { (note) } }
             @if usable.iter().any(|group| group.runs.len() < REPEATS_FOR_A_CLAIM) {
@@ -52,6 +52,11 @@ pub(super) fn comparison_page(records: &[Record], groups: &[Group<'_>]) -> Marku
     page(&format!("{title}: loadgen compare"), &body)
 }
 
+/// A number and its unit stay on one line.
+fn unbroken(sentence: &str) -> String {
+    sentence.replace(" %", "\u{a0}%")
+}
+
 fn first<'a>(groups: &[Group<'a>]) -> Option<&'a Run> {
     groups.iter().flat_map(|group| group.runs.first()).copied().next()
 }
@@ -59,10 +64,11 @@ fn first<'a>(groups: &[Group<'a>]) -> Option<&'a Run> {
 fn verdicts(groups: &[Group<'_>]) -> Markup {
     let Some((first, others)) = groups.split_first() else { return html! {} };
     html! {
+        @for group in groups.iter().filter(|group| group.runs.is_empty()) {
+            p.empty { "No usable run of " (group.name()) ": nothing can be said of it." }
+        }
         @for group in others {
-            @if first.runs.is_empty() || group.runs.is_empty() {
-                p.empty { "No usable run of " (if first.runs.is_empty() { first.name() } else { group.name() }) ": nothing can be said." }
-            } @else {
+            @if !first.runs.is_empty() && !group.runs.is_empty() {
                 h3 { (group.name()) " against " (first.name()) }
                 ul.sentences {
                     @for (standing, sentence) in sentences(first, group) {
@@ -125,35 +131,43 @@ fn figures(groups: &[Group<'_>]) -> Markup {
             thead { tr {
                 th { "median over runs, or counted over all" }
                 th { (first.name()) }
-                @for group in others { th { (group.name()) } th { "change, 95 % interval" } }
+                @for group in others { th { (group.name()) } }
             } }
             tbody { @for metric in &Metric::ALL {
                 tr {
                     th scope="row" { (metric.label) }
                     td { (cell(metric, first)) }
                     @for group in others {
-                        td { (cell(metric, group)) }
-                        td { @if metric.pooled(group.runs.iter().copied()).is_none() {
-                            @match difference(metric, first, group) {
-                                Some(difference) => {
-                                    (signed(difference.change))
-                                    @if let Some((low, high)) = difference.interval { small { (signed(low)) " to " (signed(high)) } }
-                                    @else if difference.standing == Standing::Noise { small { "noise" } }
-                                }
-                                None => { span.nothing { "–" } }
-                            }
-                        } }
+                        td { (cell(metric, group)) (change(metric, first, group)) }
                     }
                 }
             } }
         } }
-        p.note { "A percentile is given only where every run has ten samples beyond it. Intervals: Hodges and Lehmann's estimate over all pairs of runs, Mann and Whitney's exact interval; they take four runs a side." }
+        p.note { "Small: the change against " (first.name()) ", with its 95 % interval where there are runs enough. A percentile is given only where every run has ten samples beyond it. Intervals: Hodges and Lehmann's estimate over all pairs of runs, Mann and Whitney's exact interval; they take four runs a side." }
+    }
+}
+
+/// By how much a measured figure differs from the first group's.
+fn change(metric: &Metric, first: &Group<'_>, group: &Group<'_>) -> Markup {
+    let counted = metric.pooled(group.runs.iter().copied()).is_some();
+    let Some(difference) = difference(metric, first, group).filter(|_| !counted) else { return html! {} };
+    html! {
+        small.change {
+            (signed(difference.change))
+            @if let Some((low, high)) = difference.interval { " (" (signed(low)) " to " (signed(high)) ")" }
+            @else if difference.standing == Standing::Noise { ", noise" }
+        }
     }
 }
 
 fn cell(metric: &Metric, group: &Group<'_>) -> Markup {
     match (group.pooled(metric), group.value(metric)) {
-        (Some(count), _) => html! { (counted(&count)) },
+        (Some(Count { count: 0, of, upper_95, .. }), _) => {
+            html! { "0 of " (whole(of)) small.change { "95 % bound " (percent(upper_95)) } }
+        }
+        (Some(count), _) => {
+            html! { (whole(count.count)) " of " (whole(count.of)) small.change { (percent(count.rate)) } }
+        }
         (None, Some(value)) => html! { (metric.show(value)) },
         (None, None) => html! { span.nothing { "–" } },
     }

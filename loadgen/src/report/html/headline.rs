@@ -5,8 +5,16 @@ use super::super::comparison::{Group, Metric, counted};
 use super::scale::time;
 use crate::referee::Count;
 
+/// So many groups have room for all their counts.
+const FEW: usize = 2;
+
 /// The first sentence is the headline.
 pub(in crate::report) fn headline(groups: &[Group<'_>]) -> Vec<String> {
+    if groups.iter().all(|group| group.runs.is_empty()) {
+        return vec![
+            "None of these runs may be used; what each of them is not fit for stands at its name.".to_owned(),
+        ];
+    }
     let by_contract = Doubles::of("contract_overlaps", groups);
     let in_acting = Doubles::of("double_acquisition", groups);
     let mut sentences = vec![
@@ -33,15 +41,21 @@ impl<'a> Doubles<'a> {
         self.0.iter().any(|(_, count)| count.count > 0)
     }
 
-    /// Those that have some before those that have none.
+    /// Those that have some before those that have none. Of few groups a zero is told with what it bounds; of many that
+    /// would be read by nobody, and stands among the figures.
     fn sentence(&self, some: &str, none: &str) -> String {
         let (met, apart): (Vec<_>, Vec<_>) = self.0.iter().partition(|(_, count)| count.count > 0);
-        let told = met.into_iter().chain(apart).map(|(label, count)| format!("{label} {}", counted(count)));
-        let told: Vec<_> = told.collect();
-        if told.is_empty() {
-            return "No run that may be used.".to_owned();
+        let few = self.0.len() <= FEW;
+        let names = apart.iter().map(|(label, _)| *label).collect::<Vec<_>>().join(", ");
+        let with_count = |(label, count): &&(&str, Count)| format!("{label} {}", counted(count));
+        let mut told: Vec<_> = met.iter().map(with_count).collect();
+        match (few, met.is_empty()) {
+            (true, _) => told.extend(apart.iter().map(with_count)),
+            (false, true) => return format!("{none}, under {names}."),
+            (false, false) if apart.is_empty() => {}
+            (false, false) => told.push(format!("none seen under {names}")),
         }
-        format!("{}: {}.", if self.any() { some } else { none }, told.join("; "))
+        format!("{}: {}.", if met.is_empty() { none } else { some }, told.join("; "))
     }
 }
 

@@ -94,6 +94,8 @@ pub(super) fn timeline(evidence: &Evidence<'_>) -> Result<Markup, EvidenceError>
             span.key { (ramp()) "acquisitions in a cell, few to many" }
             span.key { svg.swatch viewBox="0 0 28 10" { polyline.p50 points="1,5 27,5" {} } "p50" }
             span.key { svg.swatch viewBox="0 0 28 10" { polyline.p99 points="1,5 27,5" {} } "p99" }
+            span.key { svg.swatch viewBox="0 0 28 10" { polyline.sent points="1,5 27,5" {} } "sent per second" }
+            span.key { svg.swatch viewBox="0 0 28 10" { polyline.granted points="1,5 27,5" {} } "granted per second" }
         }
         div.scroll {
             svg.chart viewBox=(format!("0 0 {WIDTH} {}", px(height))) role="img" aria-labelledby="time-t time-d" {
@@ -232,7 +234,6 @@ fn load(columns: &Columns, x: &Linear, top: f64) -> Markup {
         }
         polyline.sent points=(line(|column| column.sent)) {}
         polyline.granted points=(line(|column| column.acquire.len())) {}
-        text.label x=(px(RIGHT)) y=(px(top + LOAD - 6.0)) { tspan.sent { "sent" } " and " tspan.granted { "granted" } }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::run_json::Run;
 use super::super::table::{percent, whole};
 use super::super::verdict::promises_exclusion;
+use crate::referee::Count;
 
 /// How the sentence is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,23 +74,34 @@ fn kept(run: &Run) -> String {
     )
 }
 
+/// What the lock itself took for its word comes first, then what its holders did.
 fn unpromised(run: &Run) -> String {
-    let double = &run.safety.double_acquisition_rate;
-    if double.count == 0 {
-        return format!(
-            "{} promises no exclusion; in this run no two holders acted at once in {} grants (95 % bound {}).",
-            run.lock,
+    let (contract, double) = (&run.safety.contract_overlaps, &run.safety.double_acquisition_rate);
+    let told = |count: &Count| {
+        format!("{} of {} grants ({})", whole(count.count), whole(count.of), percent(count.rate))
+    };
+    let lock = &run.lock;
+    match (contract.count, double.count) {
+        (0, 0) => format!(
+            "{lock} promises no exclusion; in this run no two holders acted at once in {} grants (95 % bound {}).",
             whole(double.of),
             percent(double.upper_95),
-        );
+        ),
+        (0, _) => format!(
+            "{lock} gave {} while another holder of the name was still acting; it promises no exclusion.",
+            told(double)
+        ),
+        (_, 0) => format!(
+            "{lock} gave {} while another lease on the name was still valid; it promises no exclusion.",
+            told(contract)
+        ),
+        (_, _) => format!(
+            "{lock} gave {} while another lease on the name was still valid, {} while another holder was still acting; \
+             it promises no exclusion.",
+            told(contract),
+            told(double)
+        ),
     }
-    format!(
-        "{} gave {} of {} grants ({}) while another holder of the name was still acting; it promises no exclusion.",
-        run.lock,
-        whole(double.count),
-        whole(double.of),
-        percent(double.rate),
-    )
 }
 
 fn exposure(run: &Run) -> String {

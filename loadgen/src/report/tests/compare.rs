@@ -44,6 +44,12 @@ fn two_locks_stand_side_by_side() {
     assert_eq!(cells(&text, "double-acquisition rate")[0], "50.00 % (< 97.47 %)");
     assert_eq!(cells(&text, "stale writes accepted, no fence"), ["1 of 3", "1 of 3"]);
     assert_eq!(cells(&text, "stale writes accepted past the fence"), ["0 of 3 (< 100.00 %)", "no tokens"]);
+    assert!(
+        text.contains(
+            "Seen in B (setnx), with too few runs to tell it from noise: acquire p50 -50.0 %, acquire p90 "
+        ),
+        "{text}"
+    );
     assert!(text.contains("not differences shown to last"), "two runs prove no difference: {text}");
 }
 

@@ -26,6 +26,21 @@ fn what_the_locks_promise_comes_before_what_none_can_prevent() {
 }
 
 #[test]
+fn of_many_locks_only_those_that_met_are_told_with_their_counts() {
+    let runs = [lock("quorum", 0, 2), lock("setnx", 69, 66), lock("etcd", 0, 0)];
+    let told = headline(&Group::by_lock(&runs));
+    assert_eq!(
+        told[0],
+        "Two leases valid at once: setnx 69 of 1,000 (6.90 %); none seen under quorum, etcd."
+    );
+    let runs = [lock("quorum", 0, 0), lock("redlock", 0, 0), lock("etcd", 0, 0)];
+    assert_eq!(
+        headline(&Group::by_lock(&runs))[0],
+        "No two leases valid at once, under quorum, redlock, etcd."
+    );
+}
+
+#[test]
 fn where_nobody_met_the_latency_is_told_too() {
     let runs = [lock("quorum", 0, 0), lock("redlock", 0, 0)];
     let told = headline(&Group::by_lock(&runs));
@@ -36,5 +51,6 @@ fn where_nobody_met_the_latency_is_told_too() {
 
 #[test]
 fn without_a_run_that_may_be_used_nothing_is_claimed() {
-    assert_eq!(headline(&[])[0], "No run that may be used.");
+    let told = headline(&[]);
+    assert!(told.len() == 1 && told[0].starts_with("None of these runs may be used"), "{told:?}");
 }

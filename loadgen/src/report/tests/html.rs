@@ -123,8 +123,13 @@ fn a_promise_is_said_to_be_kept_or_broken_first_of_all() {
 
     let mut naive = run();
     naive.lock = "setnx".to_owned();
-    let naive = heading(&naive);
-    assert!(naive.contains("plain") && naive.contains("it promises no exclusion"), "{naive}");
+    let acting = heading(&naive);
+    assert!(acting.contains("plain") && acting.contains("it promises no exclusion"), "{acting}");
+    assert!(acting.contains("setnx gave 1 of 2 grants (50.00 %) while another holder"), "{acting}");
+
+    naive.safety.contract_overlaps = naive.safety.double_acquisition_rate.clone();
+    let both = heading(&naive);
+    assert!(both.contains("setnx gave 1 of 2 grants (50.00 %) while another lease on the name"), "{both}");
 }
 
 #[test]
