@@ -143,7 +143,7 @@ fn figures(groups: &[Group<'_>]) -> Markup {
                 }
             } }
         } }
-        p.note { "Small: the change against " (first.name()) ", with its 95 % interval where there are runs enough. A percentile is given only where every run has ten samples beyond it. Intervals: Hodges and Lehmann's estimate over all pairs of runs, Mann and Whitney's exact interval; they take four runs a side." }
+        p.note { "Small: the change against " (first.name()) ", with its 95 % interval where there are runs enough; under a count its rate, under a zero its 95 % bound. A percentile is given only where every run has ten samples beyond it. Intervals: Hodges and Lehmann's estimate over all pairs of runs, Mann and Whitney's exact interval; they take four runs a side." }
     }
 }
 
@@ -163,7 +163,7 @@ fn change(metric: &Metric, first: &Group<'_>, group: &Group<'_>) -> Markup {
 fn cell(metric: &Metric, group: &Group<'_>) -> Markup {
     match (group.pooled(metric), group.value(metric)) {
         (Some(Count { count: 0, of, upper_95, .. }), _) => {
-            html! { "0 of " (whole(of)) small.change { "95 % bound " (percent(upper_95)) } }
+            html! { "0 of " (whole(of)) small.change { "< " (percent(upper_95)) } }
         }
         (Some(count), _) => {
             html! { (whole(count.count)) " of " (whole(count.of)) small.change { (percent(count.rate)) } }
