@@ -360,12 +360,17 @@ pub(crate) struct ManArgs {
 Examples:
   loadgen simulate --seeds 10000
   loadgen simulate --only 1000042 --trace    one seed, and all that happens in it
+  loadgen simulate --scenario restart-amnesia  the scenario that `loadgen run` plays on real servers
   loadgen simulate --controls                rules broken on purpose, each of which must be found
   loadgen simulate --controls NoDrift --only 1000000 --trace   one of them, in one seed of its corner
 
 ", exit_status!()))]
 pub(crate) struct SimulateArgs {
-    /// How many seeds to play; 1,000 if neither this nor a time is given
+    /// Play a scenario instead of what each seed draws: its file, or the name of one that ships (`loadgen scenarios` lists
+    /// them). Load and faults are the scenario's; a seed draws clocks, delays, and who asks for what when
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "controls")]
+    pub(crate) scenario: Option<String>,
+    /// How many seeds to play; 1,000, or 10 of a scenario, if neither this nor a time is given
     #[arg(long, value_name = "N")]
     pub(crate) seeds: Option<u64>,
     /// Play on for so many minutes

@@ -34,7 +34,7 @@ pub fn check(control: Control, first: u64, seeds_max: u64, threads: usize) -> Ve
             seeds: seeds_max - verdict.seeds,
             time: None,
             threads,
-            bias: control.bias(),
+            draw: &|seed| Plan::draw_from(control.bias(), seed),
             sabotage: Some(control),
             until_found: true,
         };

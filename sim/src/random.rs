@@ -24,6 +24,8 @@ pub enum Stream {
     Line = 7,
     /// What a bias makes of a plan.
     Bias = 8,
+    /// What a scenario leaves to chance.
+    Scene = 9,
 }
 
 /// One stream of one seed. Integers only: the same on every machine.

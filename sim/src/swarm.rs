@@ -1,18 +1,19 @@
 //! Many seeds at once, and what they came to.
 
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::plan::{Bias, Plan};
+use crate::plan::Plan;
 use crate::referee::{Counts, Violation};
 use crate::sabotage::Control;
 use crate::world::{Options, simulate};
 
 /// Which seeds to play, and until when.
-#[derive(Clone, Copy, Debug)]
-pub struct Swarm {
+#[derive(Clone, Copy)]
+pub struct Swarm<'a> {
     /// The first seed; the others follow it.
     pub first: u64,
     /// How many.
@@ -21,8 +22,8 @@ pub struct Swarm {
     pub time: Option<Duration>,
     /// Seeds played at once, each by a thread of its own.
     pub threads: usize,
-    /// Where they are drawn from; everywhere, if nothing is said.
-    pub bias: Option<Bias>,
+    /// What a seed's plan is.
+    pub draw: &'a (dyn Fn(u64) -> Plan + Sync),
     /// A rule that is broken on purpose.
     pub sabotage: Option<Control>,
     /// Whether to end at the first seed that fails.
@@ -56,7 +57,18 @@ pub struct Report {
 /// Failures of which the findings are kept.
 const FAILURES_MAX: usize = 100;
 
-impl Swarm {
+impl fmt::Debug for Swarm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, seeds, sabotage, .. } = self;
+        f.debug_struct("Swarm")
+            .field("first", first)
+            .field("seeds", seeds)
+            .field("sabotage", sabotage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Swarm<'_> {
     /// Plays the seeds.
     #[must_use]
     pub fn play(&self) -> Report {
@@ -71,7 +83,7 @@ impl Swarm {
                     return;
                 }
                 let seed = self.first.wrapping_add(place);
-                let plan = Plan::draw_from(self.bias, seed);
+                let plan = (self.draw)(seed);
                 let outcome = simulate(&plan, Options { trace: false, sabotage: self.sabotage });
                 let mut report = crate::lock(&report);
                 report.seeds += 1;

@@ -55,7 +55,7 @@ fn with_all_rules_in_place_no_corner_shows_anything() {
             seeds,
             time: None,
             threads: 2,
-            bias: Some(bias),
+            draw: &|seed| Plan::draw_from(Some(bias), seed),
             sabotage: None,
             until_found: false,
         };

@@ -32,7 +32,7 @@ fn a_fixed_set_of_seeds_finds_nothing() {
         seeds: 400,
         time: None,
         threads: 2,
-        bias: None,
+        draw: &Plan::draw,
         sabotage: None,
         until_found: false,
     };

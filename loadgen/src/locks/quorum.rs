@@ -19,7 +19,7 @@ use crate::run::plan::Plan;
 use crate::run::probe::Probe;
 
 /// The library's default, which never may be more than 40 % of the TTL.
-const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// One node's client of the set.
 pub(crate) struct Quorum {

@@ -34,7 +34,9 @@ pub(crate) enum SettingsError {
     FaultInMemory { fault: &'static str },
     #[error("the fault {fault} needs servers that this program started itself: leave --endpoints out")]
     FaultOnGiven { fault: &'static str },
-    #[error("the fault clock needs servers whose clock can be set, which this program cannot start yet")]
+    #[error(
+        "the fault clock needs servers whose clock can be set, which this program cannot start yet; `loadgen simulate --scenario` plays it in virtual time"
+    )]
     Clock,
     #[error(transparent)]
     Endpoints(#[from] endpoints::EndpointsError),

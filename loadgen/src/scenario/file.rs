@@ -42,6 +42,15 @@ pub(crate) enum ScenarioError {
     },
 }
 
+/// A table of a scenario.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// `[load]`.
+    Load,
+    /// The `[[fault]]` in this place, counted from 0.
+    Fault(usize),
+}
+
 /// A text and the file that it is from.
 pub(super) struct Source<'t> {
     file: &'t str,
@@ -96,7 +105,43 @@ impl Scenario {
         let load = all.table("load")?.map(|table| load(&source, table)).transpose()?.unwrap_or_default();
         let faults = all.tables("fault")?;
         let faults = faults.into_iter().map(|(at, table)| fault(&source, at, table));
-        Ok(Self { name: name.to_owned(), about, load, faults: faults.collect::<Result<_, _>>()? })
+        Ok(Self {
+            name: name.to_owned(),
+            about,
+            load,
+            faults: faults.collect::<Result<_, _>>()?,
+            file: file.to_owned(),
+            text: text.to_owned(),
+        })
+    }
+
+    /// An error about a key of it, for those who cannot do what it says.
+    pub(crate) fn refuse(&self, place: Place, key: &str, because: &str) -> ScenarioError {
+        let parsed = DeTable::parse(&self.text).ok();
+        let at = parsed.and_then(|parsed| position(parsed.get_ref(), place, key));
+        let source = Source { file: &self.file, text: &self.text };
+        let what = match place {
+            Place::Load => "[load]".to_owned(),
+            Place::Fault(fault) => {
+                format!("a fault of kind {}", self.faults.get(fault).map_or("", |fault| fault.kind.name()))
+            }
+        };
+        source.error(at.unwrap_or(0), format!("{key:?} in {what}: {because}"))
+    }
+}
+
+/// Where a key's value stands.
+fn position(all: &DeTable<'_>, place: Place, key: &str) -> Option<usize> {
+    let table = match place {
+        Place::Load => all.get("load")?.get_ref(),
+        Place::Fault(fault) => match all.get("fault")?.get_ref() {
+            DeValue::Array(faults) => faults.get(fault)?.get_ref(),
+            _ => return None,
+        },
+    };
+    match table {
+        DeValue::Table(table) => Some(table.get(key)?.span().start),
+        _ => None,
     }
 }
 

@@ -23,8 +23,8 @@ mod tests;
 mod text;
 
 pub(crate) use delay::Delay;
-pub(crate) use fault::{Data, Effect, Fault, FaultKind, Pick, Way, When};
-pub(crate) use file::ScenarioError;
+pub(crate) use fault::{ClockChange, Data, Effect, Fault, FaultKind, Pick, Way, When};
+pub(crate) use file::{Place, ScenarioError};
 pub(crate) use load::{Arrivals, Load, Profile, Skew, Stretch};
 pub(crate) use planned::{Action, PlannedFault, dropped, planned};
 pub(crate) use random::generator;
@@ -41,4 +41,7 @@ pub(crate) struct Scenario {
     pub(crate) about: String,
     pub(crate) load: Load,
     pub(crate) faults: Vec<Fault>,
+    /// Where it is from, and as it is written: for messages about it.
+    pub(crate) file: String,
+    pub(crate) text: String,
 }

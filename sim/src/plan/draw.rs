@@ -2,7 +2,8 @@
 //! there.
 
 use super::{
-    Assumptions, Data, Direction, Fault, FaultKind, HostPlan, NetworkPlan, Plan, ServerPlan, Terms, Work,
+    Assumptions, Data, Direction, Extra, Fault, FaultKind, HostPlan, NetworkPlan, Plan, ServerPlan, Terms,
+    Work,
 };
 use crate::random::{Dice, Stream};
 use crate::time::At;
@@ -94,7 +95,7 @@ fn draw_network(dice: &mut Dice, terms: &Terms) -> NetworkPlan {
     }
 }
 
-fn draw_host(dice: &mut Dice, coarse: bool) -> HostPlan {
+pub(super) fn draw_host(dice: &mut Dice, coarse: bool) -> HostPlan {
     HostPlan {
         tasks: usize::try_from(dice.between(1, 3)).unwrap_or(1),
         rate_ppm: draw_rate(dice),
@@ -109,7 +110,7 @@ fn draw_wall_offset(dice: &mut Dice) -> i64 {
     signed(dice, most)
 }
 
-fn draw_server(dice: &mut Dice) -> ServerPlan {
+pub(super) fn draw_server(dice: &mut Dice) -> ServerPlan {
     ServerPlan {
         rate_ppm: draw_rate(dice),
         offset_us: signed(dice, OFFSET_US_MAX),
@@ -197,12 +198,15 @@ fn draw_fault(dice: &mut Dice, plan: &Plan, kind: u32) -> Fault {
         4 => FaultKind::Flush { endpoint },
         5 => FaultKind::Failover { endpoint, lag_ms: dice.spread(1, 2_000), within: dice.percent(50) },
         6 => FaultKind::Partition {
-            hosts: mask(dice, plan.hosts.len()),
+            hosts: mask(dice, plan.hosts.len()).into(),
             endpoints: mask(dice, plan.endpoints),
             direction: dice.pick(&[Direction::Both, Direction::Requests, Direction::Replies]),
             lose: dice.percent(60),
         },
-        7 => FaultKind::Slow { endpoint, extra_us: dice.spread(100, ttl_ms * 500) },
+        7 => {
+            let extra = Extra::Constant { us: dice.spread(100, ttl_ms * 500) };
+            FaultKind::Slow { hosts: u64::MAX, endpoint, direction: Direction::Both, extra }
+        }
         8 => FaultKind::Stall { host, endpoint },
         9 => FaultKind::Break { host, endpoint, silent: dice.percent(30) },
         10 => FaultKind::StepBack { endpoint, ms: dice.spread(5, STEP_MS_MAX) },

@@ -33,9 +33,9 @@ pub enum FaultKind {
     /// connections stay.
     Failover { endpoint: usize, lag_ms: u64, within: bool },
     /// Messages between these do not arrive; they are lost, or wait until it is over.
-    Partition { hosts: u32, endpoints: u32, direction: Direction, lose: bool },
-    /// Messages to and from an endpoint take so much longer.
-    Slow { endpoint: usize, extra_us: u64 },
+    Partition { hosts: u64, endpoints: u32, direction: Direction, lose: bool },
+    /// Messages between these hosts and an endpoint take so much longer.
+    Slow { hosts: u64, endpoint: usize, direction: Direction, extra: Extra },
     /// A connection stalls with what is inside, which is carried out when it is over.
     Stall { host: usize, endpoint: usize },
     /// A connection breaks, with or without word of it.
@@ -66,10 +66,34 @@ pub enum Data {
     Older { ms: u64 },
 }
 
-/// Which messages do not arrive.
+/// How much longer a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields are what their names say, times in the unit that begins them")]
+pub enum Extra {
+    /// So much.
+    Constant { us: u64 },
+    /// Anything between these.
+    Uniform { us_min: u64, us_max: u64 },
+    /// So much on average, mostly less, and six times that at the most.
+    Exponential { us_mean: u64 },
+}
+
+impl Extra {
+    /// What it is at the most, in microseconds.
+    #[must_use]
+    pub const fn us_max(self) -> u64 {
+        match self {
+            Self::Constant { us } => us,
+            Self::Uniform { us_max, .. } => us_max,
+            Self::Exponential { us_mean } => us_mean * 6,
+        }
+    }
+}
+
+/// Which messages it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// None.
+    /// Requests and replies.
     Both,
     /// Requests.
     Requests,
@@ -148,7 +172,7 @@ impl FaultKind {
             | Self::Break { host, .. }
             | Self::StepWall { host, .. }
             | Self::Freeze { host } => host == place,
-            Self::Partition { hosts, .. } => hosts & (1 << place) != 0,
+            Self::Partition { hosts, .. } | Self::Slow { hosts, .. } => hosts & (1 << place) != 0,
             _ => true,
         }
     }
@@ -197,7 +221,9 @@ impl fmt::Display for FaultKind {
             Self::Partition { hosts, endpoints, direction, lose } => {
                 write!(f, "{name} hosts={hosts:b} endpoints={endpoints:b} {direction:?} lose={lose}")
             }
-            Self::Slow { endpoint, extra_us } => write!(f, "{name} endpoint={endpoint} extra_us={extra_us}"),
+            Self::Slow { hosts, endpoint, direction, extra } => {
+                write!(f, "{name} hosts={hosts:b} endpoint={endpoint} {direction:?} {extra:?}")
+            }
             Self::Stall { host, endpoint } => write!(f, "{name} host={host} endpoint={endpoint}"),
             Self::Break { host, endpoint, silent } => {
                 write!(f, "{name} host={host} endpoint={endpoint} silent={silent}")

@@ -4,10 +4,12 @@ mod bias;
 mod draw;
 mod fault;
 mod print;
+mod scene;
 
 pub use bias::Bias;
-pub use fault::{Data, Direction, Fault, FaultKind, KINDS};
+pub use fault::{Data, Direction, Extra, Fault, FaultKind, KINDS};
 pub(crate) use fault::{MESSAGE, QUARANTINE};
+pub use scene::{SCENE_HOSTS_MAX, SCENE_TASKS_MAX, Scene};
 
 use crate::time::At;
 

@@ -140,7 +140,7 @@ impl World<'_> {
         let change = |troubles: &mut u32| if begins { *troubles += 1 } else { *troubles -= 1 };
         let delays_ns = self.plan.network.delay_us_max() * 1_000;
         let extra_ns = match fault.kind {
-            FaultKind::Slow { extra_us, .. } => extra_us * 1_000,
+            FaultKind::Slow { extra, .. } => extra.us_max() * 1_000,
             FaultKind::PauseHost { .. } | FaultKind::Freeze { .. } => 4 * NS_PER_MS,
             _ => 0,
         };
@@ -176,10 +176,10 @@ fn touches_path(kind: FaultKind, from: usize, to: usize) -> bool {
         | FaultKind::CrashServer { endpoint, .. }
         | FaultKind::Flush { endpoint }
         | FaultKind::Failover { endpoint, .. }
-        | FaultKind::Slow { endpoint, .. }
         | FaultKind::StepBack { endpoint, .. }
         | FaultKind::StepForward { endpoint, .. }
         | FaultKind::RunOff { endpoint, .. } => endpoint == to,
+        FaultKind::Slow { hosts, endpoint, .. } => hosts & (1 << from) != 0 && endpoint == to,
         FaultKind::Partition { hosts, endpoints, .. } => {
             hosts & (1 << from) != 0 && endpoints & (1 << to) != 0
         }

@@ -241,7 +241,7 @@ impl World<'_> {
 
     /// A word to a host: in order over one connection, lost where nobody hears it.
     fn say(&mut self, host: usize, endpoint: usize, word: Word) {
-        let delay_ns = self.delay_ns(host, endpoint);
+        let delay_ns = self.delay_ns(host, endpoint, Direction::Replies);
         let held = self.partition(host, endpoint, Direction::Replies);
         let (noise, lose_ppm) = (self.noise, self.plan.network.lose_reply_ppm);
         let lost = noise && self.hosts[host].dice.chance(lose_ppm) && matches!(word, Word::Turn { .. });

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use leasehold::protocol::call::{CallError, Connection};
 
 use super::{Event, Message, World};
-use crate::plan::{Direction, FaultKind};
+use crate::plan::{Direction, Extra, FaultKind};
 use crate::random::Dice;
 use crate::server::{Ask, Told};
 use crate::time::{At, NS_PER_MS};
@@ -57,7 +57,7 @@ impl World<'_> {
     /// Writes a call to the connection.
     pub(super) fn write(&mut self, host: usize, endpoint: usize, call: u64, ask: Ask) {
         let (now, network, noise) = (self.now, self.plan.network, self.noise);
-        let delay_ns = self.delay_ns(host, endpoint);
+        let delay_ns = self.delay_ns(host, endpoint, Direction::Requests);
         let held = self.partition(host, endpoint, Direction::Requests);
         let timeout_ms = u64::from(self.plan.terms.request_timeout_ms);
         let path = &mut self.paths[host][endpoint];
@@ -175,7 +175,7 @@ impl World<'_> {
 
     fn reply(&mut self, host: usize, endpoint: usize, wire: u64, call: u64, told: Told, message: &Message) {
         let now = self.now;
-        let delay_ns = self.delay_ns(host, endpoint);
+        let delay_ns = self.delay_ns(host, endpoint, Direction::Replies);
         let held = self.partition(host, endpoint, Direction::Replies);
         let (noise, lose_ppm) = (self.noise, self.plan.network.lose_reply_ppm);
         let path = &mut self.paths[host][endpoint];
@@ -198,19 +198,25 @@ impl World<'_> {
         self.queue.plan(at, Event::Answer { host, endpoint, wire, call, told: Box::new(told) });
     }
 
-    pub(super) fn delay_ns(&mut self, host: usize, endpoint: usize) -> u64 {
-        let network = self.plan.network;
-        let extra_us: u64 = self
-            .active
-            .iter()
-            .map(|&place| match self.plan.faults[place].kind {
-                FaultKind::Slow { endpoint: slow, extra_us } if slow == endpoint => extra_us,
-                _ => 0,
-            })
-            .sum();
+    pub(super) fn delay_ns(&mut self, host: usize, endpoint: usize, way: Direction) -> u64 {
+        let (network, plan) = (self.plan.network, self.plan);
         let dice = &mut self.paths[host][endpoint].dice;
+        let mut us = network.delay_us_min;
+        for &place in &self.active {
+            if let FaultKind::Slow { hosts, endpoint: slow, direction, extra } = plan.faults[place].kind
+                && slow == endpoint
+                && hosts & (1 << host) != 0
+                && (direction == Direction::Both || direction == way)
+            {
+                us += match extra {
+                    Extra::Constant { us } => us,
+                    Extra::Uniform { us_min, us_max } => dice.between(us_min, us_max),
+                    Extra::Exponential { us_mean } => dice.tail(us_mean).min(extra.us_max()),
+                };
+            }
+        }
         let tail_ns = dice.tail(network.delay_us_tail * 1_000).min(network.delay_us_tail * 6_000);
-        (network.delay_us_min + extra_us) * 1_000 + tail_ns
+        us * 1_000 + tail_ns
     }
 
     /// Whether messages in this direction are lost (`Some(None)`), or wait until some moment.
