@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench failures renewals chaos doc fmt lint
+.PHONY: help demo test prove fuzz bench failures renewals chaos doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -20,6 +20,12 @@ test: ## Run everything that must hold: format, lints, tests on real servers, ex
 
 prove: ## The model in full, every negative control, ten minutes of fresh seeds in virtual time (results/example-prove)
 	@cargo build --release --locked -p loadgen && exec scripts/prove "$(TARGET)/release/loadgen"
+
+# How long `make fuzz` searches for each target, in seconds.
+FUZZ_TIME ?= 60
+
+fuzz: ## Search for inputs that break what reads them, FUZZ_TIME (60) seconds a target; needs a C++ compiler
+	@FUZZ_TIME="$(FUZZ_TIME)" exec scripts/fuzz
 
 bench: ## Measure, side by side with the peers, and write a table of each into results/ (a quarter of an hour)
 	@$(WITH_SERVER) && exec scripts/bench

@@ -42,7 +42,8 @@
 //!   it in batches, through the gate of the rules. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
 //! * `endpoint`: what an endpoint must do. `redis`: real servers; the one room that knows fred. [`memory`]: in this process,
 //!   for tests.
-//! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`, `chance`.
+//! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`, `chance`. `fuzzing`:
+//!   ways in for `fuzz/`.
 
 pub mod admin;
 mod attempt;
@@ -57,6 +58,8 @@ mod courier;
 mod dispatcher;
 mod endpoint;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod held;
 mod keeper;
 mod lease;

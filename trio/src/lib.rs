@@ -64,6 +64,8 @@ pub use forwarder::Forwarder;
 pub use options::{Fsync, Persistence, ServerOptions, TlsFiles};
 pub use program::{ServerKind, ServerProgram};
 pub use resp::Reply;
+#[doc(hidden)]
+pub use resp::reply_in;
 pub use server::{Data, Server};
 pub use spawner::spawn;
 pub use trio::Trio;

@@ -209,6 +209,13 @@ fn read_bulk(stream: &mut impl BufRead, length: u64) -> Result<Reply, ReadError>
     }
 }
 
+/// Reads one reply from these bytes, as from a server; `None` if they are none. A way in for fuzzing.
+#[doc(hidden)]
+#[must_use]
+pub fn reply_in(mut bytes: &[u8]) -> Option<Reply> {
+    read_reply(&mut bytes, 0).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

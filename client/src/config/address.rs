@@ -65,11 +65,10 @@ fn tcp(text: &str, tls: bool) -> Result<Address, String> {
         Some(host) if !host.to_string().is_empty() => host.to_string().to_ascii_lowercase(),
         _ => return Err("it names no host".to_owned()),
     };
-    // Names of options only: what follows them may be a password.
     if let Some((option, _)) = url.query_pairs().next() {
         return Err(match &*option {
             "db" => "the database comes after the host: /N".to_owned(),
-            _ => format!("the option {option:?} is not known; options are set on the builder"),
+            _ => format!("{} is not known; options are set on the builder", named(&option, text)),
         });
     }
     if url.fragment().is_some() {
@@ -107,7 +106,7 @@ fn unix(rest: &str) -> Result<Address, String> {
     for (option, value) in url::form_urlencoded::parse(query.as_bytes()) {
         database = match &*option {
             "db" => value.parse().map_err(|_| "db is a database number, 0 to 255")?,
-            _ => return Err(format!("the option {option:?} is not known; a socket has db")),
+            _ => return Err(format!("{} is not known; a socket has db", named(&option, rest))),
         };
     }
     let (username, password) = user.split_once(':').unwrap_or((user, ""));
@@ -122,6 +121,17 @@ fn login(username: &str, password: &str) -> Result<Option<Credentials>, String> 
         (_, password) if password.is_empty() => Err("it names a user and no password".to_owned()),
         (username, password) if username.is_empty() => Ok(Some(Credentials::password(password))),
         (username, password) => Ok(Some(Credentials::new(username, password))),
+    }
+}
+
+/// What a message calls an option. Its name only, because what follows it may be a password; and nothing of it where an `@`
+/// follows, because then it may be the end of one, with a `?` in it that is not escaped.
+fn named(option: &str, url: &str) -> String {
+    let is_password = url.split_once('?').is_some_and(|(_, query)| query.contains('@'));
+    if is_password {
+        "what follows the ? (in a password it is written %3F)".to_owned()
+    } else {
+        format!("the option {option:?}")
     }
 }
 

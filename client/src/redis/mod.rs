@@ -6,6 +6,7 @@
 
 mod connect;
 mod credentials;
+pub(crate) mod fuzzing;
 mod reply;
 mod tls;
 mod wakes;

@@ -137,6 +137,6 @@ impl Listener {
     }
 }
 
-fn name_in(message: &Value) -> Option<LeaseName> {
+pub(super) fn name_in(message: &Value) -> Option<LeaseName> {
     LeaseName::new(&message.as_str()?).ok()
 }

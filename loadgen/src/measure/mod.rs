@@ -9,7 +9,7 @@ mod recorder;
 mod tests;
 mod timeline;
 
-pub(crate) use codec::CodecError;
+pub(crate) use codec::{CodecError, decode, encode};
 pub(crate) use histogram::new_histogram;
 pub(crate) use latency::{Latency, Slack, percentile_us};
 pub(crate) use phase::Phase;

@@ -14,7 +14,7 @@ mod groups;
 mod link;
 mod overhead;
 mod pump;
-mod replies;
+pub(crate) mod replies;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 /// Follows a stream from its first byte.
 #[derive(Debug, Default)]
-pub(super) struct Replies {
+pub(crate) struct Replies {
     state: State,
     /// Values still to come before the reply is whole; it is where this is empty.
     open: u64,
@@ -23,7 +23,7 @@ const LINE_MAX: usize = 24;
 
 impl Replies {
     /// Takes the next bytes, and calls `begins` with the place in them of each reply that begins there.
-    pub(super) fn follow(&mut self, bytes: &[u8], mut begins: impl FnMut(usize)) {
+    pub(crate) fn follow(&mut self, bytes: &[u8], mut begins: impl FnMut(usize)) {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             match self.state {

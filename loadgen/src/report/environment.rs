@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 
 use super::run_json::{Environment, Server};
+use crate::run::endpoints::without_password;
 
 impl Environment {
     /// What this program was built from, and the machine it runs on.
@@ -34,20 +35,10 @@ fn shareable(argument: &str) -> String {
         Some((option, value)) if option.starts_with("--") => (format!("{option}="), value),
         _ => (String::new(), argument),
     };
-    let parts: Vec<_> = value.split(',').map(|part| without_path(&without_user(part))).collect();
+    let shown = |part: &str| if part.contains("://") { without_password(part) } else { part.to_owned() };
+    let parts: Vec<_> = value.split(',').map(|part| without_path(&shown(part))).collect();
     let value = parts.join(",");
     if value.contains(char::is_whitespace) { format!("{option}'{value}'") } else { option + &value }
-}
-
-/// `redis://user:password@host` without what stands before the host.
-fn without_user(part: &str) -> String {
-    match part.split_once("://") {
-        Some((scheme, rest)) => {
-            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-            format!("{scheme}://{host}")
-        }
-        None => part.to_owned(),
-    }
 }
 
 fn without_path(part: &str) -> String {

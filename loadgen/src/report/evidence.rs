@@ -98,7 +98,11 @@ impl Record {
 
 fn read_timeline(folder: &Path) -> Result<Timeline, EvidenceError> {
     let file = folder.join(HLOG_FILE);
-    let text = read(&file)?;
+    timeline_in(&read(&file)?, file)
+}
+
+/// The text of an interval log; `file` is what messages call it.
+pub(crate) fn timeline_in(text: &str, file: PathBuf) -> Result<Timeline, EvidenceError> {
     let mut timeline = Timeline::default();
     for entry in IntervalLogIterator::new(text.as_bytes()) {
         let entry = match entry {
@@ -123,8 +127,12 @@ fn read_timeline(folder: &Path) -> Result<Timeline, EvidenceError> {
 
 fn read_faults(folder: &Path) -> Result<Vec<FaultLine>, EvidenceError> {
     let file = folder.join(FAULTS_FILE);
-    let text = read(&file)?;
-    let lines: Result<_, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
+    faults_in(&read(&file)?, file)
+}
+
+/// The text of a list of faults; `file` is what messages call it.
+pub(crate) fn faults_in(text: &str, file: PathBuf) -> Result<Vec<FaultLine>, EvidenceError> {
+    let lines: Result<_, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
     lines.map_err(|cause| EvidenceError::Json { file, cause })
 }
 

@@ -15,7 +15,7 @@
 mod compare;
 pub(crate) mod comparison;
 mod environment;
-mod evidence;
+pub(crate) mod evidence;
 mod fault_line;
 mod folder;
 mod hgrm;
@@ -34,7 +34,7 @@ pub(crate) use compare::{CompareError, compare, side_by_side};
 pub(crate) use environment::shareable_command;
 pub(crate) use fault_line::FaultLine;
 pub(crate) use folder::{FolderError, check_writable, compact_utc, rfc3339};
-pub(crate) use read::{ReadError, read_run};
+pub(crate) use read::{ReadError, parse, read_run};
 pub(crate) use run_json::{
     Contention, Environment, LatencyTable, Parameters, PlannedFault, Renewals, Run, SCHEMA, Server, Usage,
 };

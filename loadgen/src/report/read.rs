@@ -57,7 +57,8 @@ pub(crate) fn read_run(path: &Path) -> Result<Run, ReadError> {
     parse(&text, file)
 }
 
-fn parse(text: &str, file: PathBuf) -> Result<Run, ReadError> {
+/// The text of a run; `file` is what messages call it.
+pub(crate) fn parse(text: &str, file: PathBuf) -> Result<Run, ReadError> {
     // The version first: what else is wrong with a run of another schema is of no interest.
     let versioned: Versioned = match serde_json::from_str(text) {
         Ok(versioned) => versioned,

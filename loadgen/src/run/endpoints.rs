@@ -56,8 +56,13 @@ pub(crate) fn check(urls: &[String]) -> Result<(), EndpointsError> {
 /// A URL as it may be shown.
 pub(crate) fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    // A password may hold a slash that should have been escaped: better to show too little.
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    // An option may be a password, and a password may hold what should have been escaped: better to show too little.
+    let options = rest.find(['?', '#']).unwrap_or(rest.len());
+    let host = match rest.rfind('@') {
+        Some(at) if at > options => "…",
+        Some(at) => &rest[at + 1..options],
+        None => &rest[..options],
+    };
     if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
@@ -82,7 +87,9 @@ mod tests {
         assert_eq!(without_password("redis://:s3cret@host:6379/1"), "redis://host:6379/1");
         assert_eq!(without_password("redis://user:p@ss@host"), "redis://host");
         assert_eq!(without_password("redis://user:pa/ss@host"), "redis://host");
+        assert_eq!(without_password("redis://user:pa?ss@host"), "redis://…");
         assert_eq!(without_password("user:pass@host"), "host");
+        assert_eq!(without_password("postgres://host/db?user=me&password=s3cret"), "postgres://host/db");
         assert_eq!(without_password("redis://host:6379"), "redis://host:6379");
     }
 

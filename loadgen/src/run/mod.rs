@@ -27,7 +27,7 @@ mod faults;
 mod gate;
 mod inflict;
 pub(crate) mod interrupt;
-mod link;
+pub(crate) mod link;
 mod live;
 mod metrics;
 mod node;

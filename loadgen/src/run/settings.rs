@@ -91,7 +91,7 @@ pub(crate) fn check(plan: &Plan, servers: &ServerArgs) -> Result<(), SettingsErr
     }
 }
 
-fn check_load(load: &Load) -> Result<(), SettingsError> {
+pub(crate) fn check_load(load: &Load) -> Result<(), SettingsError> {
     let hour = Duration::from_secs(60 * 60);
     within("ttl", load.ttl, TTL_MIN, TTL_MAX)?;
     within("hold", load.hold, Duration::ZERO, HOLD_MAX)?;

@@ -26,11 +26,11 @@ pub(crate) use delay::Delay;
 pub(crate) use fault::{ClockChange, Data, Effect, Fault, FaultKind, Pick, Way, When};
 pub(crate) use file::{Place, ScenarioError};
 pub(crate) use load::{Arrivals, Load, Profile, Skew, Stretch};
-pub(crate) use planned::{Action, PlannedFault, dropped, planned};
+pub(crate) use planned::{Action, PLANNED_MAX, PlannedFault, dropped, planned};
 pub(crate) use random::generator;
 pub(crate) use ready::{READY, find};
 pub(crate) use set::Set;
-pub(crate) use text::{duration, rate};
+pub(crate) use text::{duration, rate, show};
 
 /// A load and what goes wrong under it.
 #[derive(Clone, Debug, PartialEq)]

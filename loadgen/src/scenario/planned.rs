@@ -10,8 +10,8 @@ use crate::clock::duration_ns;
 
 /// Streams of the seed's generator below this belong to the load.
 const STREAM_FIRST: u64 = 1_000;
-/// A day of a fault each tenth of a second.
-const TIMES_MAX: u64 = 1_000_000;
+/// The most that one fault comes to: a day of it each tenth of a second, for one target.
+pub(crate) const PLANNED_MAX: usize = 1_000_000;
 
 /// One time that a fault happens, in nanoseconds from the start of the run.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,11 +119,18 @@ impl Planning<'_> {
         if targets.is_empty() {
             return Vec::new();
         }
+        let times_max = match self.fault.when.pick {
+            Pick::All | Pick::Spread => PLANNED_MAX / targets.len(),
+            Pick::Turn | Pick::Random => PLANNED_MAX,
+        };
         let phases: Vec<(Vec<u32>, u64)> = match self.fault.when.pick {
             Pick::Spread => targets.iter().map(|&target| (vec![target], self.phase_ns())).collect(),
             Pick::All | Pick::Turn | Pick::Random => vec![(targets, 0)],
         };
-        phases.into_iter().flat_map(|(targets, phase_ns)| self.times(&targets, phase_ns)).collect()
+        phases
+            .into_iter()
+            .flat_map(|(targets, phase_ns)| self.times(&targets, phase_ns, times_max as u64))
+            .collect()
     }
 
     /// Nodes for a pause of nodes, endpoints for everything else.
@@ -143,13 +150,13 @@ impl Planning<'_> {
         self.generator.random_range(0..every_ns)
     }
 
-    fn times(&mut self, targets: &[u32], phase_ns: u64) -> Vec<PlannedFault> {
+    fn times(&mut self, targets: &[u32], phase_ns: u64, times_max: u64) -> Vec<PlannedFault> {
         let when = &self.fault.when;
         let (measured_ns, measured_end_ns) = self.load.measured_ns();
         let first_ns = measured_ns.saturating_add(duration_ns(when.start)).saturating_add(phase_ns);
         let every_ns = when.every.map_or(0, duration_ns).max(1);
         let repeats = when.every.is_some();
-        let times = if repeats { when.count.map_or(TIMES_MAX, u64::from) } else { 1 };
+        let times = if repeats { when.count.map_or(times_max, u64::from).min(times_max) } else { 1 };
         let mut all = Vec::new();
         for time in 0..times {
             let jitter_ns = if when.jitter.is_zero() {
