@@ -9,7 +9,7 @@ use leasehold_fuzz::{TARGETS, Target};
 fn files(folder: &str, target: &Target) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target.name);
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a file can be listed").path()).collect();
     files.sort();
     files
 }
@@ -19,7 +19,7 @@ fn broken(folder: &str) -> Vec<PathBuf> {
     let broken = |target: &Target| {
         let run = target.run;
         let breaks = move |file: &PathBuf| {
-            let bytes = fs::read(file).unwrap();
+            let bytes = fs::read(file).expect("a file can be read");
             catch_unwind(AssertUnwindSafe(|| run(&bytes))).is_err()
         };
         files(folder, target).into_iter().filter(breaks).collect::<Vec<_>>()
