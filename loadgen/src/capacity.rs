@@ -90,7 +90,7 @@ impl Search<'_> {
         let mut plan = self.plan.clone();
         plan.load.rate_per_s = rate_per_s;
         let stage = Stage::set(plan.lock, &self.args.servers)?;
-        let played = play(&plan, &stage, self.watch, &mut self.interrupts).await?;
+        let mut played = play(&plan, &stage, self.watch, &mut self.interrupts).await?;
         played.save(self.folder)?;
         let because = shortcoming(&played.run, self.args.max_p99);
         let verdict = because.as_deref().unwrap_or("holds");

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::report::comparison::Threshold;
 use crate::run::plan::LockKind;
 use crate::scenario::{Arrivals, Profile, Skew, duration, rate};
+use crate::shards::{Shard, StartAt};
 
 /// A macro, so that it can be put after the examples of a command.
 macro_rules! exit_status {
@@ -35,6 +36,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Drive one lock and write what it did into a folder
     Run(Box<RunArgs>),
+    /// Put the shards of a run that several machines made together, and judge between them
+    Merge(MergeArgs),
     /// Make the page of a run: one HTML file that opens anywhere, offline
     Report(ReportArgs),
     /// The same load and faults over several locks in turn, repeated, and the referee's negative controls
@@ -82,6 +85,8 @@ pub(crate) struct RunArgs {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) servers: ServerArgs,
+    #[command(flatten)]
+    pub(crate) sharing: SharingArgs,
     #[command(flatten)]
     pub(crate) pauses: PauseArgs,
     /// The folder that gets a folder for this run
@@ -182,6 +187,34 @@ pub(crate) struct WatchArgs {
     /// Serve figures for Prometheus at /metrics while it runs; a port alone is one of 127.0.0.1, and 0 a free one
     #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = metrics_address)]
     pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// One machine's share of a run that several make together.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SharingArgs {
+    /// Play this machine's share of the nodes: 2/4 is the second of four; `loadgen merge` puts the shards together
+    #[arg(long, value_name = "N/OF", requires_all = ["start_at", "endpoints"])]
+    pub(crate) shard: Option<Shard>,
+    /// When all shards begin, by the endpoints' clocks: RFC 3339, or seconds since 1970
+    #[arg(long, value_name = "TIME", requires = "shard")]
+    pub(crate) start_at: Option<StartAt>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = concat!("\
+Example:
+  loadgen run --shard 1/2 --start-at 2026-11-25T12:00:00Z --endpoints URL,URL,URL --out a    on one machine
+  loadgen run --shard 2/2 --start-at 2026-11-25T12:00:00Z --endpoints URL,URL,URL --out b    on another
+  loadgen merge a/* b/*
+
+", exit_status!()))]
+pub(crate) struct MergeArgs {
+    /// The folders of all shards of one run
+    #[arg(required = true, value_name = "SHARD")]
+    pub(crate) shards: Vec<PathBuf>,
+    /// The folder that gets a folder for the whole run
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -450,6 +483,29 @@ mod tests {
         assert_eq!(address("0.0.0.0:9100").as_deref(), Ok("0.0.0.0:9100"));
         assert_eq!(address("[::1]:0").as_deref(), Ok("[::1]:0"));
         assert!(address("here").is_err() && address(":9100").is_err() && address("70000").is_err());
+    }
+
+    #[test]
+    fn the_fleets_example_says_what_this_program_understands() {
+        let job = include_str!("../../deploy/loadgen-job.yaml");
+        let (_, command) = job.split_once("exec loadgen ").expect("it runs loadgen");
+        let (command, _) = command.split_once("          resources:").expect("and then has resources");
+        let index = "$((JOB_COMPLETION_INDEX + 1))";
+        let command =
+            command.replace(index, "2").replace("START_AT", "2026-11-25T12:00:00Z").replace('"', "");
+        let cli = Cli::try_parse_from(["loadgen"].into_iter().chain(command.split_whitespace())).unwrap();
+        let Command::Run(run) = cli.command else { panic!("another command") };
+        let shard = run.sharing.shard.unwrap();
+        assert!(job.contains(&format!("completions: {0}\n  parallelism: {0}\n", shard.of)), "{shard}");
+    }
+
+    #[test]
+    fn a_shard_needs_a_start_and_endpoints() {
+        let parse = |args: &str| Cli::try_parse_from(args.split(' '));
+        assert!(parse("loadgen run --shard 1/2").is_err());
+        assert!(parse("loadgen run --shard 1/2 --start-at 1795608000").is_err());
+        assert!(parse("loadgen run --start-at 1795608000 --endpoints redis://a").is_err());
+        assert!(parse("loadgen run --shard 1/2 --start-at 1795608000 --endpoints redis://a").is_ok());
     }
 
     #[test]

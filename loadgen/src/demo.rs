@@ -12,6 +12,7 @@ use crate::run::stage::Stage;
 use crate::run::watch::Watch;
 use crate::run::{Played, RunError, play};
 use crate::scenario::{Scenario, ScenarioError, find};
+use crate::shards::Shard;
 
 /// The scenario `gc-pause`: long holds, so that pauses meet them; few names, so that somebody waits for each; and
 /// pauses that outlast the TTL.
@@ -25,6 +26,7 @@ fn plan(seed: u64) -> Result<Plan, ScenarioError> {
         load,
         faults,
         seed,
+        shard: Shard::WHOLE,
     })
 }
 
@@ -70,7 +72,7 @@ async fn play_and_save(
     watch: &Watch,
     interrupts: &mut Interrupts,
 ) -> Result<(Played, PathBuf), RunError> {
-    let played = play(plan, stage, watch, interrupts).await?;
+    let mut played = play(plan, stage, watch, interrupts).await?;
     let folder = played.save(&args.out)?;
     eprintln!("results in {}\n", folder.display());
     Ok((played, folder))

@@ -7,6 +7,7 @@
 //! - `scenario`: what is to be done. `proxy`: faults on the way to the servers.
 //! - `run`: one run, from its plan to its folder. `locks`: what can be driven.
 //! - `referee`: judges. `measure`: histograms. `report`: what a run leaves behind, and comparisons.
+//! - `shards`: one run on several machines, and its parts put together.
 //! - `simulate`: leases in virtual time, many seeds.
 //! - `clock`: the one clock that all of it reads.
 //!
@@ -29,6 +30,7 @@ mod report_command;
 mod run;
 mod scenario;
 mod scenarios;
+mod shards;
 mod simulate;
 mod suite;
 mod trio_command;
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
 fn execute(command: &Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args).unwrap_or_else(|error| failed(&error, error.exit())),
+        Command::Merge(args) => shards::merge(args).unwrap_or_else(|error| failed(&error, Exit::Usage)),
         Command::Report(args) => {
             report_command::run(args).unwrap_or_else(|error| failed(&error, Exit::Usage))
         }

@@ -139,12 +139,22 @@ proptest! {
         if backwards {
             intervals.reverse();
         }
+        // Two machines' timelines, absorbed by a third, hold what one would.
+        let mut whole = Timeline::default();
+        for half in [0, 1] {
+            let mut part = Timeline::default();
+            for interval in intervals.iter().skip(half).step_by(2) {
+                part.merge(interval.clone()).unwrap();
+            }
+            whole.absorb(&part).unwrap();
+        }
         let mut timeline = Timeline::default();
         for interval in intervals {
             let json = serde_json::to_string(&interval).unwrap();
             timeline.merge(serde_json::from_str(&json).unwrap()).unwrap();
         }
         for phase in Phase::ALL {
+            prop_assert_eq!(whole.total(phase), timeline.total(phase));
             let mut expected = new_histogram();
             for histogram in by_second.iter().filter(|entry| entry.0.1 == phase).map(|entry| entry.1) {
                 expected.add(histogram).unwrap();

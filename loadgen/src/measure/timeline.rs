@@ -37,6 +37,14 @@ impl Timeline {
         Ok(())
     }
 
+    /// Adds all that another machine recorded, second by second of its own count.
+    pub(crate) fn absorb(&mut self, other: &Self) -> Result<(), CodecError> {
+        for (&(second, phase), text) in &other.seconds {
+            self.merge(EncodedInterval { second, phases: vec![(phase, text.clone())] })?;
+        }
+        Ok(())
+    }
+
     /// The phases' histograms over the whole run.
     pub(crate) fn totals(&self) -> &PhaseSet {
         &self.totals

@@ -9,10 +9,11 @@ use thiserror::Error;
 use super::contention::{Handover, Shares, Waiting};
 use super::count::Count;
 use super::exposure::{FaultId, Faults};
+use super::machines::Machines;
 use super::overlap::{Beliefs, OverlapTally};
 use super::record::{Failure, GrantRecord, ReleaseOutcome};
 use super::resource::{FenceVerdict, Resource, Write};
-use super::safety::Safety;
+use super::safety::{Safety, Undecided};
 use super::tokens::{TokenFault, TokenOrder};
 use super::violations::{Violation, ViolationKind, Violations, Witness};
 use crate::measure::{Latency, new_histogram};
@@ -24,6 +25,7 @@ use crate::measure::{Latency, new_histogram};
 /// no more, forgotten. Who reports first makes no difference.
 #[derive(Debug)]
 pub(crate) struct Referee {
+    machines: Machines,
     /// Ended and not yet judged, by `(granted_ns, grant_id)`.
     pending: BTreeMap<(u64, u64), GrantRecord>,
     /// Made and not yet judged, by `(at_ns, grant_id, ordinal)`.
@@ -49,7 +51,20 @@ struct Name {
     contract: Beliefs,
     acting: Beliefs,
     tokens: TokenOrder,
+    /// The same among the grants of each machine, whose one clock tells exactly; empty where there is but one.
+    own_tokens: BTreeMap<u32, TokenOrder>,
     handover: Handover,
+}
+
+impl Name {
+    fn check_token(&mut self, grant: &Arc<GrantRecord>, machines: Machines) -> Option<TokenFault> {
+        let among_all = self.tokens.check(grant, machines.margin_max_ns());
+        if machines.is_one() {
+            return among_all;
+        }
+        let own = self.own_tokens.entry(machines.playing(grant.node)).or_default();
+        own.check(grant, 0).or(among_all)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -126,14 +141,21 @@ pub(crate) struct Findings {
 }
 
 impl Referee {
+    /// For a run of one machine.
     pub(crate) fn new() -> Self {
+        Self::of(Machines::ONE)
+    }
+
+    /// For a run of these machines, with all times put on one line.
+    pub(crate) fn of(machines: Machines) -> Self {
         Self {
+            machines,
             pending: BTreeMap::new(),
             writes: BTreeMap::new(),
             remembered: BTreeMap::new(),
             horizon_ns: 0,
             names: HashMap::new(),
-            resource: Resource::default(),
+            resource: Resource::new(machines),
             faults: Faults::default(),
             waiting: Waiting::default(),
             shares: Shares::new(),
@@ -202,8 +224,12 @@ impl Referee {
         let oldest = self.writes.values().map(|write| (write.granted_ns, 0)).min();
         self.remembered = oldest.map_or_else(BTreeMap::new, |oldest| self.remembered.split_off(&oldest));
         self.faults.forget(self.horizon_ns);
+        let margin_ns = self.machines.margin_max_ns();
         for name in self.names.values_mut() {
-            name.tokens.forget(low_ns);
+            name.tokens.forget(low_ns.saturating_sub(margin_ns));
+            for tokens in name.own_tokens.values_mut() {
+                tokens.forget(low_ns);
+            }
         }
     }
 
@@ -250,7 +276,7 @@ impl Referee {
     }
 
     fn judge_write(&mut self, write: &Write, at_ns: u64) {
-        let verdict = self.resource.write(write);
+        let verdict = self.resource.write(write, at_ns);
         let Some((granted_ns, other_grant_id)) = verdict.superseded_by else { return };
         let kind = match verdict.fenced {
             FenceVerdict::Accepted => ViolationKind::StaleWritePastFence,
@@ -284,9 +310,9 @@ impl Referee {
             (&mut name.acting, &mut self.acting, grant.acting_belief(), ViolationKind::ActingOverlap),
         ];
         for (beliefs, tally, belief, kind) in sweeps {
-            let (overlap, holders) = beliefs.begin(&grant, belief);
-            tally.add(overlap.as_ref(), holders);
-            if let Some(overlap) = overlap {
+            let meeting = beliefs.begin(&grant, belief, self.machines);
+            tally.add(&meeting);
+            if let Some(overlap) = meeting.overlap {
                 let found = Violation::between(kind, &grant, &overlap.other);
                 self.witness.add(
                     Violation { length_ns: Some(overlap.length_ns), ..found },
@@ -294,7 +320,7 @@ impl Referee {
                 );
             }
         }
-        if let Some(fault) = name.tokens.check(&grant) {
+        if let Some(fault) = name.check_token(&grant, self.machines) {
             let (kind, count, other) = match fault {
                 TokenFault::Regression(other) => {
                     (ViolationKind::TokenRegression, &mut self.tally.regressions, other)
@@ -355,6 +381,11 @@ impl Referee {
                 tally.grants + tally.failures + tally.releases,
             ),
             foreign_releases: Count::new(tally.foreign_releases, tally.releases),
+            undecided: (!self.machines.is_one()).then(|| Undecided {
+                margin_us: self.machines.margin_max_ns() as f64 / 1e3,
+                contract_overlaps: self.contract.undecided(tally.grants),
+                acting_overlaps: self.acting.undecided(tally.grants),
+            }),
         }
     }
 }

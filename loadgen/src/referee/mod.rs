@@ -12,11 +12,13 @@
 //! - `exposure`, `contention`: how much a run could have shown.
 //! - `safety`, `violations`: the findings, as numbers and as lifelines.
 //! - `watermark`: how far the stream of records may be judged.
+//! - `machines`: whose clocks the times were read from, and what that leaves open.
 
 mod contention;
 mod count;
 mod exposure;
 mod judge;
+mod machines;
 mod overlap;
 mod record;
 mod resource;
@@ -30,7 +32,8 @@ mod watermark;
 pub(crate) use count::Count;
 pub(crate) use exposure::FaultId;
 pub(crate) use judge::{Findings, LateRecord, Referee, SoFar};
-pub(crate) use record::{Failure, GrantRecord, ReleaseOutcome};
+pub(crate) use machines::Machines;
+pub(crate) use record::{Failure, GrantRecord, ReleaseOutcome, grant_id};
 pub(crate) use resource::Write;
 pub(crate) use safety::Safety;
 pub(crate) use violations::{Violation, ViolationKind, Violations};

@@ -54,6 +54,16 @@ pub(crate) enum ReleaseOutcome {
     Unknown,
 }
 
+/// The id of a node's `number`th grant: unique among all nodes of a run, on whichever machine each is played.
+pub(crate) fn grant_id(node: u32, number: u32) -> u64 {
+    u64::from(node) << 32 | u64::from(number)
+}
+
+/// The node whose grant has this id.
+pub(crate) fn node_of(grant_id: u64) -> u32 {
+    u32::try_from(grant_id >> 32).unwrap_or(u32::MAX)
+}
+
 impl GrantRecord {
     /// From the grant to the deadline, the loss notice or the call of release, whichever comes first; without end
     /// where none of them came.

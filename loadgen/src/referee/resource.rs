@@ -8,6 +8,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::machines::Machines;
+use super::record::node_of;
+
 /// One write as it reaches the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Write {
@@ -52,22 +55,31 @@ pub(crate) enum FenceVerdict {
 }
 
 /// The protected resource of every name, and what was written to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Resource {
+    machines: Machines,
     keys: HashMap<u32, KeyState>,
     tally: WriteTally,
 }
 
 #[derive(Debug, Default)]
 struct KeyState {
-    /// Of the grants that have written, the one handed out last: `(granted_ns, grant_id)`.
-    latest: Option<(u64, u64)>,
+    /// Of the grants that have written, the one handed out last, and its first write.
+    latest: Option<Writer>,
     /// Whose write the unfenced resource took last.
-    unfenced_writer: Option<u64>,
+    unfenced_writer: Option<Writer>,
     /// Whose write the fenced resource took last.
-    fenced_writer: Option<u64>,
+    fenced_writer: Option<Writer>,
     /// The largest token that the fenced resource has accepted.
     largest_token: Option<u64>,
+}
+
+/// A grant that has written, and when.
+#[derive(Clone, Copy, Debug)]
+struct Writer {
+    granted_ns: u64,
+    grant_id: u64,
+    at_ns: u64,
 }
 
 /// The writes so far.
@@ -88,13 +100,20 @@ pub(crate) struct WriteTally {
 }
 
 impl Resource {
-    /// Applies a write to both resources.
-    pub(crate) fn write(&mut self, write: &Write) -> WriteVerdict {
+    pub(crate) fn new(machines: Machines) -> Self {
+        Self { machines, keys: HashMap::new(), tally: WriteTally::default() }
+    }
+
+    /// Applies a write, made at `at_ns`, to both resources.
+    pub(crate) fn write(&mut self, write: &Write, at_ns: u64) -> WriteVerdict {
         let state = self.keys.entry(write.key).or_default();
-        let verdict =
-            WriteVerdict { superseded_by: state.superseder(write), fenced: state.fence(write.token) };
-        self.tally.add(write, verdict, state);
-        state.apply(write, verdict);
+        let own = Writer { granted_ns: write.granted_ns, grant_id: write.grant_id, at_ns };
+        let verdict = WriteVerdict {
+            superseded_by: state.superseder(own, self.machines),
+            fenced: state.fence(write.token),
+        };
+        self.tally.add(write, own, verdict, state, self.machines);
+        state.apply(write.token, own, verdict);
         verdict
     }
 
@@ -104,9 +123,26 @@ impl Resource {
     }
 }
 
+impl Writer {
+    /// Whether this write came after an `earlier` one for sure: within the margin of two machines' clocks, nobody knows.
+    fn surely_after(self, earlier: Self, machines: Machines) -> bool {
+        let margin_ns = machines.margin_ns(node_of(self.grant_id), node_of(earlier.grant_id));
+        margin_ns == 0 || self.at_ns.saturating_sub(earlier.at_ns) > margin_ns
+    }
+
+    /// Whether its grant was handed out after an `earlier` one for sure.
+    fn surely_granted_after(self, earlier: Self, machines: Machines) -> bool {
+        let margin_ns = machines.margin_ns(node_of(self.grant_id), node_of(earlier.grant_id));
+        self.granted_ns > earlier.granted_ns.saturating_add(margin_ns)
+    }
+}
+
 impl KeyState {
-    fn superseder(&self, write: &Write) -> Option<(u64, u64)> {
-        self.latest.filter(|&(granted_ns, _)| granted_ns > write.granted_ns)
+    fn superseder(&self, own: Writer, machines: Machines) -> Option<(u64, u64)> {
+        let later = self.latest.filter(|latest| {
+            latest.surely_granted_after(own, machines) && own.surely_after(*latest, machines)
+        });
+        later.map(|later| (later.granted_ns, later.grant_id))
     }
 
     fn fence(&self, token: Option<u64>) -> FenceVerdict {
@@ -117,22 +153,32 @@ impl KeyState {
         }
     }
 
-    fn apply(&mut self, write: &Write, verdict: WriteVerdict) {
-        if !verdict.is_stale() {
-            self.latest = Some((write.granted_ns, write.grant_id));
+    fn apply(&mut self, token: Option<u64>, own: Writer, verdict: WriteVerdict) {
+        let is_later =
+            |latest: Writer| own.granted_ns >= latest.granted_ns && own.grant_id != latest.grant_id;
+        if self.latest.is_none_or(is_later) {
+            self.latest = Some(own);
         }
-        self.unfenced_writer = Some(write.grant_id);
+        self.unfenced_writer = Some(own);
         if verdict.fenced == FenceVerdict::Accepted {
-            self.fenced_writer = Some(write.grant_id);
-            self.largest_token = write.token;
+            self.fenced_writer = Some(own);
+            self.largest_token = token;
         }
     }
 }
 
 impl WriteTally {
-    fn add(&mut self, write: &Write, verdict: WriteVerdict, before: &KeyState) {
+    fn add(
+        &mut self,
+        write: &Write,
+        own: Writer,
+        verdict: WriteVerdict,
+        before: &KeyState,
+        machines: Machines,
+    ) {
         let past_fence = verdict.fenced == FenceVerdict::Accepted;
-        let lost = |last_writer: Option<u64>| write.ordinal > 0 && last_writer != Some(write.grant_id);
+        let foreign = |last: Writer| last.grant_id != own.grant_id && own.surely_after(last, machines);
+        let lost = |last: Option<Writer>| write.ordinal > 0 && last.is_none_or(foreign);
         self.writes += 1;
         self.with_token += u64::from(write.token.is_some());
         self.stale += u64::from(verdict.is_stale());

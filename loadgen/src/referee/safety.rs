@@ -48,6 +48,23 @@ pub(crate) struct Safety {
     pub(crate) unknown_outcomes: Count,
     /// Releases that removed somebody else's lock, of all releases.
     pub(crate) foreign_releases: Count,
+    /// What clocks cannot tell, where the run was shared among machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undecided: Option<Undecided>,
+}
+
+/// Grants of which nobody can tell whether they overlapped, and which are therefore not counted as overlaps: another
+/// machine's lease on the name ended so near to their beginning, before or after it, that the machines' clocks may
+/// disagree about the order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Undecided {
+    /// By how much the clocks of two machines may disagree, in microseconds.
+    pub(crate) margin_us: f64,
+    /// Where leases ended by contract, of all grants.
+    pub(crate) contract_overlaps: Count,
+    /// Where holders did their last act, of all grants.
+    pub(crate) acting_overlaps: Count,
 }
 
 impl Safety {

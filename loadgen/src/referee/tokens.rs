@@ -50,17 +50,17 @@ pub(crate) enum TokenFault {
 
 impl TokenOrder {
     /// Judges the next grant of the name; grants come in the order of their handing out. A grant without a token is
-    /// passed over.
-    pub(crate) fn check(&mut self, grant: &Arc<GrantRecord>) -> Option<TokenFault> {
+    /// passed over. What was handed out no longer than `margin_ns` before the call may have been handed out after it.
+    pub(crate) fn check(&mut self, grant: &Arc<GrantRecord>, margin_ns: u64) -> Option<TokenFault> {
         let own = Tokened { token: grant.token?, grant: Arc::clone(grant) };
-        let fault = self.fault(own.token, grant.call_ns);
+        let fault = self.fault(own.token, grant.call_ns.saturating_sub(margin_ns));
         let before = self.recent.back().map(|last| &last.largest).or(self.largest_before.as_ref());
         let largest = before.filter(|before| before.token >= own.token).unwrap_or(&own).clone();
         self.recent.push_back(Seen { own, largest });
         fault
     }
 
-    /// Forgets what no grant called at `low_ns` or later needs.
+    /// Forgets what no grant called at `low_ns` or later needs, less the margin.
     pub(crate) fn forget(&mut self, low_ns: u64) {
         while self.recent.front().is_some_and(|first| first.own.grant.granted_ns < low_ns) {
             self.largest_before = self.recent.pop_front().map(|first| first.largest);

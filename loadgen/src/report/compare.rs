@@ -225,7 +225,7 @@ fn rated(count: &Count) -> String {
 }
 
 /// What makes two workloads different ones, each with both values. Lock, seed and machine do not.
-fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
+pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
     let mut differences = Vec::new();
     let mut note = |name: &str, a: &Value, b: &Value| {
         if a != b {
@@ -234,6 +234,9 @@ fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
     };
     note("scenario", &Value::from(a.scenario.as_str()), &Value::from(b.scenario.as_str()));
     note("nodes", &Value::from(a.nodes), &Value::from(b.nodes));
+    let shard =
+        |run: &Run| Value::from(run.shard.map_or_else(|| "none".to_owned(), |shard| shard.to_string()));
+    note("shard", &shard(a), &shard(b));
     // By way of JSON, so that a parameter that is added later cannot be forgotten here.
     let parameters = |run: &Run| serde_json::to_value(&run.parameters).unwrap_or_default();
     let (a, b) = (parameters(a), parameters(b));

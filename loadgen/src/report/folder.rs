@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use tempfile::TempPath;
 use thiserror::Error;
 
 /// How many runs may begin in one second with the same scenario, lock and seed.
@@ -65,12 +66,18 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     utc(time, "%Y-%m-%dT%H:%M:%SZ")
 }
 
+/// The reverse of [`rfc3339`].
+pub(crate) fn from_rfc3339(text: &str) -> Option<SystemTime> {
+    text.parse::<Timestamp>().ok().map(SystemTime::from)
+}
+
 /// Writes a run's files into a folder of their own and tells which it became. They are written beside it and moved
 /// into place at once, so a folder with a run's name is a whole run, whatever ends this program.
 pub(crate) fn write_folder(
     results: &Path,
     name: &str,
     files: &[(String, Vec<u8>)],
+    moved: Vec<(String, TempPath)>,
 ) -> Result<PathBuf, FolderError> {
     let not_writable = |cause| FolderError::NotWritable { folder: results.to_owned(), cause };
     fs::create_dir_all(results).map_err(not_writable)?;
@@ -84,6 +91,13 @@ pub(crate) fn write_folder(
             file: file.clone(),
             folder: results.to_owned(),
             cause,
+        })?;
+    }
+    for (file, from) in moved {
+        from.persist(unfinished.path().join(&file)).map_err(|error| FolderError::File {
+            file,
+            folder: results.to_owned(),
+            cause: error.error,
         })?;
     }
     for namesake in 1..=NAMESAKES_MAX {

@@ -30,14 +30,16 @@ pub(crate) mod table;
 mod tests;
 mod verdict;
 
-pub(crate) use compare::{CompareError, compare, side_by_side};
+pub(crate) use compare::{CompareError, compare, side_by_side, workload_differences};
 pub(crate) use environment::shareable_command;
+pub(crate) use evidence::{EvidenceError, Record};
 pub(crate) use fault_line::FaultLine;
-pub(crate) use folder::{FolderError, check_writable, compact_utc, rfc3339};
+pub(crate) use folder::{FolderError, check_writable, compact_utc, from_rfc3339, rfc3339};
 pub(crate) use read::{ReadError, parse, read_run};
 pub(crate) use run_json::{
-    Contention, Environment, LatencyTable, Parameters, PlannedFault, Renewals, Run, SCHEMA, Server, Usage,
+    Contention, Environment, LatencyTable, Machine, Merged, Parameters, PlannedFault, Renewals, Run, SCHEMA,
+    Server, Usage,
 };
-pub(crate) use save::{SaveError, save};
+pub(crate) use save::{Beside, SaveError, save};
 pub(crate) use summary::{summary, workload};
-pub(crate) use verdict::{Exit, Punctuality};
+pub(crate) use verdict::{Exit, Punctuality, promises_exclusion};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Latency, Slack};
+use crate::measure::{Latency, Phase, Slack, Timeline};
 use crate::referee::Safety;
+use crate::shards::Shard;
 
 /// The version of `run.json` that this program writes and reads.
 pub(crate) const SCHEMA: u32 = 1;
@@ -60,6 +61,43 @@ pub(crate) struct Run {
     pub(crate) safety: Safety,
     /// What the run cost.
     pub(crate) usage: Usage,
+    /// Which part of a run this is; the figures are those of its nodes alone. Nothing for a whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shard: Option<Shard>,
+    /// Out of which parts this run was put together; nothing if one machine made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) merged: Option<Merged>,
+}
+
+/// What a run that several machines shared was put together from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Merged {
+    /// The endpoint on whose clock all times were put, without a password.
+    pub(crate) clock: String,
+    /// By how much the times of two machines may disagree after that.
+    pub(crate) clocks_disagree_by_us: f64,
+    /// From the first machine's start to the last one's, on that clock.
+    pub(crate) starts_apart_us: f64,
+    /// The parts, in their order.
+    pub(crate) machines: Vec<Machine>,
+}
+
+/// One part of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Machine {
+    pub(crate) shard: Shard,
+    /// Acquisitions sent.
+    pub(crate) attempted: u64,
+    /// Those that won a lease.
+    pub(crate) granted: u64,
+    /// How far its calendar clock was behind the endpoint's when it began; negative if ahead. Nothing rests on it.
+    pub(crate) calendar_behind_us: f64,
+    /// By how much its times may be wrong on the endpoint's clock.
+    pub(crate) clock_known_to_us: f64,
+    /// Where and with what it was made.
+    pub(crate) environment: Environment,
 }
 
 /// What identifies a workload beside scenario, nodes and seed. Two runs that differ here are not comparable.
@@ -162,6 +200,20 @@ pub(crate) struct LatencyTable {
     pub(crate) release: Latency,
     /// From the deadline to the notice of the loss.
     pub(crate) loss_notice: Latency,
+}
+
+impl LatencyTable {
+    pub(crate) fn of(timeline: &Timeline) -> Self {
+        Self {
+            due_to_sent: timeline.latency(Phase::DueToSent),
+            acquire: timeline.latency(Phase::Acquire),
+            attempt: timeline.latency(Phase::Attempt),
+            hold: timeline.latency(Phase::Hold),
+            renew: timeline.latency(Phase::Renew),
+            release: timeline.latency(Phase::Release),
+            loss_notice: timeline.latency(Phase::LossNotice),
+        }
+    }
 }
 
 /// How the nodes got on with each other.

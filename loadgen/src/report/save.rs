@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Serialize;
+use tempfile::TempPath;
 use thiserror::Error;
 
 use super::evidence::{Evidence, FAULTS_FILE, HLOG_FILE, VIOLATIONS_FILE};
@@ -38,6 +39,17 @@ pub(crate) enum SaveError {
     Json(#[from] serde_json::Error),
 }
 
+/// What a run's folder holds beside what every run's does.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// What the folder's name ends with.
+    pub(crate) suffix: String,
+    /// Files by name.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// Files that are moved there, too large to be kept in memory.
+    pub(crate) moved: Vec<(String, TempPath)>,
+}
+
 /// Saves a run and tells in which folder. `started` is when its measured part began; each of the `faults` becomes a
 /// line.
 pub(crate) fn save(
@@ -47,6 +59,7 @@ pub(crate) fn save(
     timeline: &Timeline,
     violations: &Violations,
     faults: &[FaultLine],
+    beside: Beside,
 ) -> Result<PathBuf, SaveError> {
     let html = run_html(&Evidence { run, timeline, faults, violations })?;
     let mut files = vec![
@@ -63,8 +76,9 @@ pub(crate) fn save(
         write_hgrm(histogram, &mut hgrm)?;
         files.push((format!("{}.hgrm", phase.name()), hgrm));
     }
-    let name = folder_name(started, &run.scenario, &run.lock, run.seed);
-    Ok(write_folder(results, &name, &files)?)
+    files.extend(beside.files);
+    let name = folder_name(started, &run.scenario, &run.lock, run.seed) + &beside.suffix;
+    Ok(write_folder(results, &name, &files, beside.moved)?)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {

@@ -63,6 +63,50 @@ fn kinds_of(faults: &[PlannedFault]) -> String {
     if kinds.is_empty() { "no faults".to_owned() } else { told.collect::<Vec<_>>().join(", ") }
 }
 
+/// What there is to say of a run that was shared among machines, in sentences.
+pub(crate) fn sharing(run: &Run) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(shard) = run.shard {
+        sentences.push(format!(
+            "This is shard {shard} of a run: its figures are those of its own nodes. `loadgen merge` puts the shards \
+             together, and judges between them."
+        ));
+    }
+    let Some(merged) = &run.merged else { return sentences };
+    let ms = |us: f64| decimal(us / 1e3);
+    sentences.push(format!(
+        "Shared among {} machines, which began within {} ms of each other; put on the clock of {}, their times may \
+         disagree by {} ms.",
+        merged.machines.len(),
+        ms(merged.starts_apart_us),
+        merged.clock,
+        ms(merged.clocks_disagree_by_us),
+    ));
+    for machine in &merged.machines {
+        sentences.push(format!(
+            "Shard {}: {} of {} granted; its clock is known to {} ms, and its calendar was {} ms {} the endpoint's.",
+            machine.shard,
+            whole(machine.granted),
+            whole(machine.attempted),
+            ms(machine.clock_known_to_us),
+            ms(machine.calendar_behind_us.abs()),
+            if machine.calendar_behind_us < 0.0 { "ahead of" } else { "behind" },
+        ));
+    }
+    if let Some(undecided) = &run.safety.undecided {
+        sentences.push(format!(
+            "Between machines an overlap of less than {} ms cannot be told from none: {} of {} grants were that near to \
+             another machine's lease by contract, {} in acting. They are not among the overlaps. The order of tokens \
+             at the resource needs no clock.",
+            ms(undecided.margin_us),
+            whole(undecided.contract_overlaps.count),
+            whole(undecided.contract_overlaps.of),
+            whole(undecided.acting_overlaps.count),
+        ));
+    }
+    sentences
+}
+
 fn outcome(run: &Run) -> String {
     let failures: Vec<_> = run
         .failed
@@ -182,6 +226,7 @@ fn verdict(run: &Run, promises_safety: bool) -> String {
     } else {
         lines.push(format!("the {} lock promises no exclusion; the referee only reports", run.lock));
     }
+    lines.extend(sharing(run));
     lines.extend(run.invalid_because.iter().map(|reason| format!("INVALID: {reason}")));
     if !run.complete {
         lines.push("INCOMPLETE: the run was interrupted; the figures stand for what was done".to_owned());

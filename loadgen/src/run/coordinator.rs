@@ -11,7 +11,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::clock::{duration_ns, now_ns};
+use crate::clock::{duration_ns, now_ns, time_until};
 use crate::proxy::Proxy;
 use crate::referee::Findings;
 use crate::run::archive::ArchiveError;
@@ -26,6 +26,7 @@ use crate::run::live::Live;
 use crate::run::plan::Plan;
 use crate::run::stage::Stage;
 use crate::run::watch::Watch;
+use crate::shards::Ledger;
 
 /// From the order to begin until the first arrival: long enough for every worker to get ready.
 const LEAD: Duration = Duration::from_millis(200);
@@ -49,6 +50,9 @@ pub(crate) enum StartError {
     /// What was measured cannot be put together.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The others have begun.
+    #[error("this shard was ready {} ms after it should have begun; begin later: --start-at", late.as_millis())]
+    TooLate { late: Duration },
     /// Somebody pressed ctrl-C before there was anything to write down.
     #[error("interrupted before the first acquisition; nothing was written")]
     Interrupted,
@@ -64,6 +68,28 @@ pub(crate) struct Conclusion {
     pub(crate) stopped_ns: Option<u64>,
 }
 
+/// What a run needs that is one machine's part of a larger one.
+pub(crate) struct Share {
+    /// When all machines begin, on this one's clock.
+    pub(crate) start_ns: u64,
+    pub(crate) ledger: Ledger,
+}
+
+impl Share {
+    /// Until it is time to tell the workers.
+    async fn wait(&self, interrupts: &mut Interrupts) -> Result<(), StartError> {
+        let tell_ns = self.start_ns.saturating_sub(duration_ns(LEAD));
+        let late_ns = now_ns().saturating_sub(tell_ns);
+        if late_ns > 0 {
+            return Err(StartError::TooLate { late: Duration::from_nanos(late_ns) });
+        }
+        tokio::select! {
+            () = sleep(time_until(tell_ns)) => Ok(()),
+            () = interrupts.next() => Err(StartError::Interrupted),
+        }
+    }
+}
+
 /// Plays a plan from the first worker to the last.
 pub(crate) async fn conduct(
     plan: &Arc<Plan>,
@@ -71,6 +97,7 @@ pub(crate) async fn conduct(
     proxy: Option<&Proxy>,
     watch: &Watch,
     interrupts: &mut Interrupts,
+    share: Option<Share>,
 ) -> Result<Conclusion, StartError> {
     let (crew, links) = Crew::muster(plan, stage.memory())?;
     let mut links = links.into_iter().map(frames).collect::<io::Result<Vec<_>>>()?;
@@ -79,12 +106,18 @@ pub(crate) async fn conduct(
         () = interrupts.next() => return Err(StartError::Interrupted),
     };
     watch.tell(format_args!("noise floor   {noise}"));
-    let start_ns = now_ns() + duration_ns(LEAD);
+    let (start_ns, ledger) = match share {
+        None => (now_ns() + duration_ns(LEAD), None),
+        Some(share) => {
+            share.wait(interrupts).await?;
+            (share.start_ns, Some(share.ledger))
+        }
+    };
     let spin_ns = duration_ns(calibration::spin(noise.oversleep_p90_ns));
     for link in &mut links {
         send(link, &Order::Begin { start_ns, spin_ns }).await?;
     }
-    let performance = Performance::new(Arc::clone(plan), crew, start_ns)?;
+    let performance = Performance::new(Arc::clone(plan), crew, start_ns, ledger)?;
     let live = Live::new(plan, start_ns, watch, performance.court.borrow().histograms())?;
     performance.play(links, stage, proxy, live, interrupts).await
 }
@@ -120,8 +153,8 @@ struct Performance {
 }
 
 impl Performance {
-    fn new(plan: Arc<Plan>, crew: Crew, start_ns: u64) -> io::Result<Self> {
-        let court = RefCell::new(Court::open(Arc::clone(&plan), crew.workers.len(), start_ns)?);
+    fn new(plan: Arc<Plan>, crew: Crew, start_ns: u64, ledger: Option<Ledger>) -> io::Result<Self> {
+        let court = RefCell::new(Court::open(Arc::clone(&plan), crew.workers.len(), start_ns, ledger)?);
         Ok(Self { plan, crew, start_ns, court, faults: RefCell::default() })
     }
 

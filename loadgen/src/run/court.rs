@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
+use tempfile::TempPath;
+
 use crate::locks::Failure;
 use crate::measure::{Phase, Recorder, Timeline};
 use crate::referee::{self, FaultId, Findings, GrantRecord, LateRecord, Referee, SoFar, Watermarks};
@@ -13,6 +15,7 @@ use crate::run::link::{Act, Closing, Progress, Refusal, Report};
 use crate::run::plan::Plan;
 use crate::run::waiting::Waiting;
 use crate::scenario::Action;
+use crate::shards::{Entry as Note, Ledger};
 
 /// Takes down what the workers report, and has it judged.
 pub(crate) struct Court {
@@ -27,6 +30,8 @@ pub(crate) struct Court {
     /// Per worker, as of its last report.
     waiting: BTreeMap<usize, Waiting>,
     archive: Archive,
+    /// Where all is kept that another referee needs, if the run is shared among machines.
+    ledger: Option<Ledger>,
     counts: Counts,
     closings: Vec<Closing>,
     /// What makes the run invalid beyond its figures.
@@ -69,6 +74,7 @@ pub(crate) struct Measured {
     pub(crate) counts: Counts,
     pub(crate) closings: Vec<Closing>,
     pub(crate) troubles: Vec<String>,
+    pub(crate) ledger: Option<TempPath>,
 }
 
 impl Counts {
@@ -82,7 +88,12 @@ impl Counts {
 }
 
 impl Court {
-    pub(crate) fn open(plan: Arc<Plan>, workers: usize, start_ns: u64) -> io::Result<Self> {
+    pub(crate) fn open(
+        plan: Arc<Plan>,
+        workers: usize,
+        start_ns: u64,
+        ledger: Option<Ledger>,
+    ) -> io::Result<Self> {
         let mut watermarks = Watermarks::default();
         for worker in 0..workers {
             watermarks.report(worker_id(worker), start_ns);
@@ -97,6 +108,7 @@ impl Court {
             sendings: Vec::new(),
             waiting: BTreeMap::new(),
             archive: Archive::open()?,
+            ledger,
             counts: Counts::default(),
             closings: Vec::new(),
             troubles: Vec::new(),
@@ -148,6 +160,10 @@ impl Court {
             Action::PauseNode { node } => Some(*node),
             _ => None,
         };
+        if let Some(ledger) = &mut self.ledger {
+            let nodes = action.nodes().unwrap_or_else(|| self.plan.nodes());
+            ledger.note(&Note::FaultBegun { fault: entry.number(), nodes, at_ns });
+        }
         let (name, target) = (action.name(), action.target());
         self.windows.push(Window { entry, name, target, stopped, fault, from_ns: at_ns, to_ns: None });
     }
@@ -162,9 +178,16 @@ impl Court {
     }
 
     fn end_windows(&mut self, at_ns: u64, which: impl Fn(&Window) -> bool) {
+        let mut ended = Vec::new();
         for window in self.windows.iter_mut().filter(|window| window.to_ns.is_none() && which(window)) {
             window.to_ns = Some(at_ns);
             self.referee.fault_ended(window.fault, at_ns);
+            ended.push(window.entry.number());
+        }
+        if let Some(ledger) = &mut self.ledger {
+            for fault in ended {
+                ledger.note(&Note::FaultEnded { fault, at_ns });
+            }
         }
     }
 
@@ -209,7 +232,15 @@ impl Court {
         for interval in self.judge_sendings().finish() {
             self.archive.add(interval.encode()?);
         }
+        let ledger = match self.ledger.take().map(Ledger::finish).transpose() {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                self.troubles.push(format!("the grants could not be kept for a merge: {error}"));
+                None
+            }
+        };
         let measured = Measured {
+            ledger,
             timeline: self.archive.close()?,
             counts: self.counts,
             closings: self.closings,
@@ -223,6 +254,9 @@ impl Court {
     }
 
     fn act(&mut self, act: &Act) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.wrote(act.write.grant_id, act.at_ns);
+        }
         if let Err(late) = self.referee.write(&act.write, act.at_ns) {
             self.troubles.push(late.to_string());
         }
@@ -233,6 +267,9 @@ impl Court {
 
     fn ended(&mut self, record: GrantRecord) {
         self.open.remove(&record.grant_id);
+        if let Some(ledger) = &mut self.ledger {
+            ledger.ended(record);
+        }
         let outcome = self.referee.grant(record);
         self.note(outcome);
     }
@@ -241,13 +278,17 @@ impl Court {
         if self.measures(refusal.due_ns) {
             *self.counts.failed.entry(refusal.failure).or_default() += 1;
         }
-        let outcome = self.referee.failure(&referee::Failure {
+        let failure = referee::Failure {
             node: refusal.node,
             key: refusal.key,
             call_ns: refusal.call_ns,
             end_ns: refusal.end_ns,
             unknown: refusal.failure == Failure::Unknown,
-        });
+        };
+        if let Some(ledger) = &mut self.ledger {
+            ledger.note(&Note::Failure(failure));
+        }
+        let outcome = self.referee.failure(&failure);
         self.note(outcome);
     }
 
@@ -274,6 +315,9 @@ impl Court {
     fn advance(&mut self) {
         if let Some(horizon_ns) = self.watermarks.horizon_ns() {
             self.referee.advance(horizon_ns);
+            if let Some(ledger) = &mut self.ledger {
+                ledger.note(&Note::Horizon(horizon_ns));
+            }
         }
     }
 

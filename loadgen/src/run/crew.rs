@@ -44,7 +44,7 @@ impl Crew {
         memory: Option<&MemoryEndpoints>,
     ) -> io::Result<(Self, Vec<UnixStream>)> {
         let alone = plan.paused_nodes();
-        let crowd: Vec<u32> = (0..plan.load.nodes).filter(|node| !alone.contains(node)).collect();
+        let crowd: Vec<u32> = plan.nodes().into_iter().filter(|node| !alone.contains(node)).collect();
         let parts = alone.iter().map(|&node| (vec![node], true));
         let parts = parts.chain((!crowd.is_empty()).then_some((crowd, false)));
         let (mut crew, mut links) = (Self { workers: Vec::new() }, Vec::new());

@@ -24,6 +24,13 @@ pub(crate) struct FaultLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry(usize);
 
+impl Entry {
+    /// Its place in the log.
+    pub(crate) fn number(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+}
+
 impl FaultLog {
     pub(crate) fn begun(&mut self, planned: PlannedFault, began_ns: u64) -> Entry {
         self.faults.push(ActualFault { planned, began_ns, ended_ns: None, remark: None });

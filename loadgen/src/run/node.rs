@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::clock::now_ns;
 use crate::locks::{Held, Lock};
 use crate::measure::Phase;
-use crate::referee::{GrantRecord, ReleaseOutcome, Write};
+use crate::referee::{GrantRecord, ReleaseOutcome, Write, grant_id};
 use crate::run::alarm::Alarm;
 use crate::run::link::{Act, Refusal, Report};
 use crate::run::outbox::{Call, Gone, Outbox};
@@ -41,10 +41,10 @@ impl Node {
         }
         let slots = Arc::new(Semaphore::new(UNDER_WAY_MAX));
         let mut under_way = JoinSet::new();
-        let mut grants = 0_u64;
+        let mut grants = 0_u32;
         while let Some(arrival) = arrivals.recv().await {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            let (node, grant_id) = (Arc::clone(&node), u64::from(node.id) << 32 | grants);
+            let (node, grant_id) = (Arc::clone(&node), grant_id(node.id, grants));
             grants += 1;
             under_way.spawn(async move {
                 // Without a coordinator there is nobody to report to, and the worker is about to end.
@@ -59,9 +59,9 @@ impl Node {
 
     /// Like one user: an acquisition, a rest, the next one. What comes due meanwhile waits, which is nobody's lateness.
     async fn run_one_by_one(&self, mut arrivals: mpsc::Receiver<Arrival>) {
-        let (mut grants, mut ready_ns) = (0_u64, 0);
+        let (mut grants, mut ready_ns) = (0_u32, 0);
         while let Some(arrival) = arrivals.recv().await {
-            let grant_id = u64::from(self.id) << 32 | grants;
+            let grant_id = grant_id(self.id, grants);
             grants += 1;
             if self.serve(arrival, grant_id, ready_ns).await.is_err() {
                 return;

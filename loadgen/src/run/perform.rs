@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::RunArgs;
-use crate::clock::{cpu_ns, now_ns};
+use crate::clock::{cpu_ns, duration_ns, now_ns, time_until};
 use crate::proxy::{Proxy, groups, measure, redirected};
 use crate::referee::Violations;
-use crate::report::{self, Environment, Exit, Run, SaveError, shareable_command, summary};
-use crate::run::coordinator::{Conclusion, StartError, conduct};
+use crate::report::{self, Beside, Environment, Exit, Run, SaveError, shareable_command, summary};
+use crate::run::coordinator::{Conclusion, Share, StartError, conduct};
+use crate::run::endpoints::without_password;
 use crate::run::environment::describe;
 use crate::run::interrupt::Interrupts;
 use crate::run::plan::{Plan, Route};
@@ -21,6 +22,9 @@ use crate::run::summary::{Circumstances, sum_up};
 use crate::run::usage;
 use crate::run::watch::{Watch, WatchError};
 use crate::scenario::FaultKind;
+use crate::shards::{
+    ClockError, ClockLog, ClockWatch, Ledger, PART_FILE, PartFile, RECORDS_FILE, Shard, StartAt,
+};
 
 /// Why there is no run to show.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,8 @@ pub(crate) enum RunError {
     Preflight(#[from] PreflightError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Clocks(#[from] ClockError),
     #[error(transparent)]
     Save(#[from] SaveError),
     #[error(transparent)]
@@ -56,14 +62,21 @@ impl RunError {
 
 /// `loadgen run`.
 pub(crate) fn run(args: &RunArgs) -> Result<Exit, RunError> {
-    let plan = settings::plan(&args.load, &args.pauses, &args.servers, args.lock, args.seed)?;
+    let mut plan = settings::plan(&args.load, &args.pauses, &args.servers, args.lock, args.seed)?;
+    let start_at = match (args.sharing.shard, args.sharing.start_at) {
+        (Some(shard), Some(start_at)) => {
+            settings::share(&mut plan, shard)?;
+            Some(start_at)
+        }
+        _ => None,
+    };
     let watch = Watch::new(&args.watch)?;
     report::check_writable(&args.out)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let played = runtime.block_on(async {
+    let mut played = runtime.block_on(async {
         let mut interrupts = Interrupts::new()?;
         let stage = Stage::set(plan.lock, &args.servers)?;
-        play(&plan, &stage, &watch, &mut interrupts).await
+        play_shared(&plan, &stage, &watch, &mut interrupts, start_at.map(|at| (at, args.out.as_path()))).await
     })?;
     let folder = played.save(&args.out)?;
     let promises_safety = plan.lock.promises_exclusion();
@@ -80,13 +93,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit, RunError> {
 pub(crate) struct Played {
     pub(crate) run: Run,
     conclusion: Conclusion,
+    /// What it is a part of, if it is one.
+    part: Option<PartFile>,
     /// When its measured part began.
     started: SystemTime,
 }
 
 impl Played {
     /// Writes its folder.
-    pub(crate) fn save(&self, results: &Path) -> Result<PathBuf, SaveError> {
+    pub(crate) fn save(&mut self, results: &Path) -> Result<PathBuf, SaveError> {
+        let beside = self.beside()?;
         let Conclusion { measured, findings, faults, start_ns, .. } = &self.conclusion;
         let warm_up_ns = self.run.parameters.warm_up_ms.saturating_mul(1_000_000);
         let violations = Violations {
@@ -94,7 +110,18 @@ impl Played {
             ..findings.violations.clone()
         };
         let faults = faults.lines(self.run.parameters.warm_up_ms, self.run.parameters.faults_simulated);
-        report::save(results, self.started, &self.run, &measured.timeline, &violations, &faults)
+        report::save(results, self.started, &self.run, &measured.timeline, &violations, &faults, beside)
+    }
+
+    fn beside(&mut self) -> Result<Beside, SaveError> {
+        let Some(part) = &self.part else { return Ok(Beside::default()) };
+        let Shard { number, of } = part.shard;
+        let ledger = self.conclusion.measured.ledger.take();
+        Ok(Beside {
+            suffix: format!("-{number}of{of}"),
+            files: vec![(PART_FILE.to_owned(), serde_json::to_vec(part)?)],
+            moved: ledger.map(|ledger| (RECORDS_FILE.to_owned(), ledger)).into_iter().collect(),
+        })
     }
 }
 
@@ -104,6 +131,17 @@ pub(crate) async fn play(
     stage: &Stage,
     watch: &Watch,
     interrupts: &mut Interrupts,
+) -> Result<Played, RunError> {
+    play_shared(plan, stage, watch, interrupts, None).await
+}
+
+/// The same; a part of a run begins when all parts do, and keeps its records beside the results.
+async fn play_shared(
+    plan: &Plan,
+    stage: &Stage,
+    watch: &Watch,
+    interrupts: &mut Interrupts,
+    shared: Option<(StartAt, &Path)>,
 ) -> Result<Played, RunError> {
     let mut plan = Plan { endpoints: stage.urls(), ..plan.clone() };
     if matches!(stage, Stage::Empty) {
@@ -129,7 +167,24 @@ pub(crate) async fn play(
         server
     });
     let (cpu_before_ns, server_cpu_before_s) = (cpu_ns(), stage.cpu_s());
-    let conclusion = conduct(&plan, stage, proxy.as_ref(), watch, interrupts).await?;
+    let clocks = shared.map(|_| ClockWatch::start(&plan.endpoints)).transpose()?;
+    let share = match (&clocks, shared) {
+        (Some(clocks), Some((start_at, results))) => {
+            let (start_ns, by) = clocks.when(start_at).await?;
+            let left_s = time_until(start_ns).as_secs_f64();
+            watch.tell(format_args!("shard {} begins in {left_s:.1} s by the clock of {by}", plan.shard));
+            Some(Share { start_ns, ledger: Ledger::create(results)? })
+        }
+        _ => None,
+    };
+    let conclusion = conduct(&plan, stage, proxy.as_ref(), watch, interrupts, share).await?;
+    let end_ns = now_ns();
+    let part = match (clocks, shared) {
+        (Some(clocks), Some((start_at, _))) => {
+            Some(part(&plan, start_at, (conclusion.start_ns, end_ns), clocks.finish()?))
+        }
+        _ => None,
+    };
     let not_sent = conclusion.measured.counts.not_sent();
     if not_sent > 0 {
         eprintln!("warning: {not_sent} arrivals were not sent, because the queue of their node was full");
@@ -145,7 +200,25 @@ pub(crate) async fn play(
         server_cpu_s: stage.cpu_s().zip(server_cpu_before_s).map(|(after, before)| after - before),
         in_memory: stage.memory().is_some(),
     };
-    Ok(Played { run: sum_up(&plan, around, &conclusion), conclusion, started })
+    Ok(Played { run: sum_up(&plan, around, &conclusion), conclusion, part, started })
+}
+
+/// What the parts of a run must agree about, and what their times rest on.
+fn part(plan: &Plan, start_at: StartAt, (start_ns, end_ns): (u64, u64), clocks: Vec<ClockLog>) -> PartFile {
+    let (schema, version) = PartFile::version();
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let calendar_ns = i128::from(duration_ns(since_1970)) - i128::from(now_ns());
+    PartFile {
+        schema,
+        version,
+        shard: plan.shard,
+        start_at: start_at.to_string(),
+        endpoints: plan.endpoints.iter().map(|url| without_password(url)).collect(),
+        start_ns,
+        end_ns,
+        calendar_ns: i64::try_from(calendar_ns).unwrap_or(0),
+        clocks,
+    }
 }
 
 /// A proxy between the nodes and the servers, where the plan has faults for the links.

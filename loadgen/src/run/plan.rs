@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::locks::control::Control;
-use crate::scenario::{Fault, FaultKind, Load, PlannedFault, planned};
+use crate::scenario::{Action, Fault, FaultKind, Load, PlannedFault, planned};
+use crate::shards::Shard;
 
 /// How many endpoints there are where the user does not say.
 pub(crate) const ENDPOINTS: u32 = 3;
@@ -92,6 +93,8 @@ pub(crate) struct Plan {
     pub(crate) load: Load,
     pub(crate) faults: Vec<Fault>,
     pub(crate) seed: u64,
+    /// Which of the nodes are played here.
+    pub(crate) shard: Shard,
 }
 
 /// Nodes that find the endpoints at other URLs.
@@ -108,8 +111,26 @@ impl Plan {
         route.map_or(&self.endpoints, |route| &route.endpoints)
     }
 
-    /// Everything that is to happen to this run.
+    /// The nodes that are played here.
+    pub(crate) fn nodes(&self) -> Vec<u32> {
+        self.shard.nodes(self.load.nodes)
+    }
+
+    /// Everything that is to happen here: of what happens to nodes and their links, what happens to ours.
     pub(crate) fn planned_faults(&self) -> Vec<PlannedFault> {
+        let own = |mut fault: PlannedFault| match &mut fault.action {
+            Action::PauseNode { node } => self.shard.owns(*node).then_some(fault),
+            Action::Network { nodes, .. } => {
+                nodes.retain(|&node| self.shard.owns(node));
+                (!nodes.is_empty()).then_some(fault)
+            }
+            _ => Some(fault),
+        };
+        self.planned_for_all().into_iter().filter_map(own).collect()
+    }
+
+    /// Everything that is to happen to this run, on whichever machine.
+    pub(crate) fn planned_for_all(&self) -> Vec<PlannedFault> {
         planned(&self.load, self.endpoint_count(), &self.faults, self.seed)
     }
 
@@ -131,6 +152,7 @@ impl Plan {
                 _ => None,
             })
             .flatten()
+            .filter(|&node| self.shard.owns(node))
             .collect();
         nodes.sort_unstable();
         nodes.dedup();

@@ -165,6 +165,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::run::plan::LockKind;
     use crate::scenario::Load;
+    use crate::shards::Shard;
 
     pub(crate) fn plan(arrivals: Arrivals, skew: Skew, seed: u64) -> Plan {
         let load = Load {
@@ -183,6 +184,7 @@ pub(crate) mod tests {
             load,
             faults: Vec::new(),
             seed,
+            shard: Shard::WHOLE,
         }
     }
 

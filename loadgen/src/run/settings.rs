@@ -6,6 +6,7 @@ use crate::cli::{LoadArgs, PauseArgs, ServerArgs};
 use crate::run::endpoints;
 use crate::run::plan::{ENDPOINTS, LockKind, Plan};
 use crate::scenario::{Fault, FaultKind, Load, Pick, Scenario, ScenarioError, Set, When, dropped, find};
+use crate::shards::Shard;
 
 const TTL_MIN: Duration = Duration::from_millis(50);
 const TTL_MAX: Duration = Duration::from_secs(30);
@@ -32,12 +33,20 @@ pub(crate) enum SettingsError {
     NotInMemory { lock: LockKind },
     #[error("the fault {fault} needs real servers: leave --memory out; in memory, nodes can be paused")]
     FaultInMemory { fault: &'static str },
-    #[error("the fault {fault} needs servers that this program started itself: leave --endpoints out")]
+    #[error(
+        "the fault {fault} needs servers that this program started itself: leave --endpoints out; a run that several machines share cannot have it"
+    )]
     FaultOnGiven { fault: &'static str },
     #[error(
         "the fault clock needs servers whose clock can be set, which this program cannot start yet; `loadgen simulate --scenario` plays it in virtual time"
     )]
     Clock,
+    #[error(
+        "the clocks of machines are compared by those of Redis servers, which the lock {lock} has none of: leave --shard out"
+    )]
+    NotShared { lock: LockKind },
+    #[error("{of} shards need as many nodes at least, and there are {nodes}")]
+    TooManyShards { of: u32, nodes: u32 },
     #[error(transparent)]
     Endpoints(#[from] endpoints::EndpointsError),
 }
@@ -52,8 +61,16 @@ pub(crate) fn plan(
 ) -> Result<Plan, SettingsError> {
     let Scenario { name, load: usual, faults, .. } = load.scenario()?;
     let load = load.over(usual);
-    let mut plan =
-        Plan { scenario: name, lock, endpoints: Vec::new(), routes: Vec::new(), load, faults, seed };
+    let mut plan = Plan {
+        scenario: name,
+        lock,
+        endpoints: Vec::new(),
+        routes: Vec::new(),
+        load,
+        faults,
+        seed,
+        shard: Shard::WHOLE,
+    };
     if let Some(fault) = pauses.fault()? {
         plan.faults.push(fault);
         if plan.scenario == "calm" {
@@ -62,6 +79,19 @@ pub(crate) fn plan(
     }
     check(&plan, servers)?;
     Ok(plan)
+}
+
+/// Leaves of a plan what one machine of several plays.
+pub(crate) fn share(plan: &mut Plan, shard: Shard) -> Result<(), SettingsError> {
+    let nodes = plan.load.nodes;
+    if shard.of > nodes {
+        return Err(SettingsError::TooManyShards { of: shard.of, nodes });
+    }
+    if !plan.lock.speaks_redis() && plan.lock != LockKind::None {
+        return Err(SettingsError::NotShared { lock: plan.lock });
+    }
+    plan.shard = shard;
+    Ok(())
 }
 
 /// Whether these servers can play this plan.

@@ -54,15 +54,7 @@ pub(crate) fn sum_up(plan: &Plan, around: Circumstances, conclusion: &Conclusion
         granted: counts.granted,
         failed: counts.failed.iter().map(|(failure, &count)| (failure.name().to_owned(), count)).collect(),
         late_by_fault: counts.late_by_fault,
-        latency_us: LatencyTable {
-            due_to_sent: timeline.latency(Phase::DueToSent),
-            acquire: timeline.latency(Phase::Acquire),
-            attempt: timeline.latency(Phase::Attempt),
-            hold: timeline.latency(Phase::Hold),
-            renew: timeline.latency(Phase::Renew),
-            release: timeline.latency(Phase::Release),
-            loss_notice: timeline.latency(Phase::LossNotice),
-        },
+        latency_us: LatencyTable::of(timeline),
         contention: Contention {
             retries_per_grant: ratio(attempts.saturating_sub(counts.sent()), counts.granted),
             waiting_max: conclusion.findings.waiting_max,
@@ -72,6 +64,8 @@ pub(crate) fn sum_up(plan: &Plan, around: Circumstances, conclusion: &Conclusion
         renewals: renewals(conclusion),
         safety: conclusion.findings.safety.clone(),
         usage,
+        shard: (!plan.shard.is_whole()).then_some(plan.shard),
+        merged: None,
     }
 }
 
@@ -87,7 +81,8 @@ impl Offered {
         let played_ns = conclusion.stopped_ns.unwrap_or(u64::MAX);
         let to_ns = to_ns.min(played_ns).max(from_ns);
         let arrivals = Schedule::new(plan).map_or(0, |schedule| {
-            let due = schedule.skip_while(|arrival| arrival.due_ns < from_ns);
+            let own = schedule.filter(|arrival| plan.shard.owns(arrival.node));
+            let due = own.skip_while(|arrival| arrival.due_ns < from_ns);
             due.take_while(|arrival| arrival.due_ns < to_ns).fold(0, |count, _| count + 1)
         });
         Self { arrivals, length: Duration::from_nanos(to_ns - from_ns) }
@@ -116,7 +111,7 @@ fn parameters(plan: &Plan, simulated: bool) -> Parameters {
         ttl_ms: ms(plan.load.ttl),
         profile: plan.load.profile.to_string(),
         think_us: duration_ns(plan.load.think) / 1_000,
-        faults: plan.planned_faults().into_iter().map(fault).collect(),
+        faults: plan.planned_for_all().into_iter().map(fault).collect(),
         faults_simulated: simulated && !plan.faults.is_empty(),
     }
 }

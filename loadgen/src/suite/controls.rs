@@ -13,6 +13,7 @@ use crate::run::stage::Stage;
 use crate::run::watch::Watch;
 use crate::run::{RunError, play};
 use crate::scenario::Scenario;
+use crate::shards::Shard;
 
 /// Holders that sleep past their TTL: what makes most mistakes matter.
 const SLEEPERS: &str = r#"
@@ -83,8 +84,16 @@ pub(crate) async fn play_all(
         let Scenario { name, load, faults, .. } =
             Scenario::parse("control", "control", text).map_err(SettingsError::from)?;
         let lock = LockKind::Control(control);
-        let plan =
-            Plan { scenario: name, lock, endpoints: Vec::new(), routes: Vec::new(), load, faults, seed };
+        let plan = Plan {
+            scenario: name,
+            lock,
+            endpoints: Vec::new(),
+            routes: Vec::new(),
+            load,
+            faults,
+            seed,
+            shard: Shard::WHOLE,
+        };
         let stage = Stage::set(lock, &OWN_SERVERS)?;
         let played = play(&plan, &stage, watch, interrupts).await?;
         outcomes.push(Outcome { control: control.name(), caught_by: played.run.safety.broken_promises() });

@@ -70,7 +70,7 @@ async fn play_all(
         for lock in turns {
             let plan = Plan { lock, seed: plan.seed + u64::from(repeat), ..plan.clone() };
             let stage = Stage::set(lock, &OWN_SERVERS)?;
-            let played = play(&plan, &stage, watch, interrupts).await?;
+            let mut played = play(&plan, &stage, watch, interrupts).await?;
             folders.push(played.save(folder)?);
             let complete = played.run.complete;
             runs.push(played.run);

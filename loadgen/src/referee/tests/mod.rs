@@ -4,6 +4,7 @@ mod bounds;
 mod exclusion;
 mod fencing;
 mod honesty;
+mod machines;
 mod oracle;
 mod tokens;
 mod writes;

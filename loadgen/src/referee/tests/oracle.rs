@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::grant;
 use crate::referee::resource::Resource;
-use crate::referee::{Failure, GrantRecord, Referee, Write};
+use crate::referee::{Failure, GrantRecord, Machines, Referee, Write};
 
 const KEYS: u32 = 3;
 
@@ -153,10 +153,10 @@ proptest! {
     fn a_write_is_stale_if_a_later_grant_has_written(
         writes in prop::collection::vec((0..KEYS, 0..6_u64, prop::option::of(0..6_u64)), 0..40)
     ) {
-        let mut resource = Resource::default();
+        let mut resource = Resource::new(Machines::ONE);
         for (index, &(key, granted_ns, token)) in writes.iter().enumerate() {
             let earlier = || writes[..index].iter().filter(|other| other.0 == key);
-            let verdict = resource.write(&Write { key, grant_id: granted_ns, granted_ns, token, ordinal: 0 });
+            let verdict = resource.write(&Write { key, grant_id: granted_ns, granted_ns, token, ordinal: 0 }, index as u64);
             let latest = earlier().map(|other| other.1).max();
             let superseder = latest.filter(|&latest_ns| latest_ns > granted_ns).map(|ns| (ns, ns));
             prop_assert_eq!(verdict.superseded_by, superseder);

@@ -2,7 +2,7 @@ use super::{grant, judge};
 use crate::referee::judge::LateWrite;
 use crate::referee::resource::{FenceVerdict, Resource};
 use crate::referee::violations::ViolationKind;
-use crate::referee::{GrantRecord, Referee, Safety, Write};
+use crate::referee::{GrantRecord, Machines, Referee, Safety, Write};
 
 fn write(grant_id: u64, granted_ns: u64, token: Option<u64>, ordinal: u32) -> Write {
     Write { key: 0, grant_id, granted_ns, token, ordinal }
@@ -34,12 +34,12 @@ fn a_holder_in_its_time_writes_freely() {
 fn a_sleeper_overwrites_without_a_fence_and_is_stopped_by_one() {
     let (first, second, late) =
         (write(1, 10, Some(5), 0), write(2, 20, Some(6), 0), write(1, 10, Some(5), 1));
-    let mut resource = Resource::default();
-    for fresh in [first, second] {
-        let verdict = resource.write(&fresh);
+    let mut resource = Resource::new(Machines::ONE);
+    for (fresh, at_ns) in [(first, 15), (second, 30)] {
+        let verdict = resource.write(&fresh, at_ns);
         assert_eq!((verdict.superseded_by, verdict.fenced), (None, FenceVerdict::Accepted));
     }
-    let verdict = resource.write(&late);
+    let verdict = resource.write(&late, 40);
     assert_eq!((verdict.superseded_by, verdict.fenced), (Some((20, 2)), FenceVerdict::Refused));
     assert!(verdict.is_stale());
     let mut referee = Referee::new();

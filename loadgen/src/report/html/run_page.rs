@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::evidence::Evidence;
-use super::super::summary::workload;
+use super::super::summary::{sharing, workload};
 use super::super::verdict::promises_exclusion;
 use super::HtmlError;
 use super::curves::{Curve, curves};
@@ -36,6 +36,7 @@ pub(super) fn run_page(evidence: &Evidence<'_>) -> Result<Markup, HtmlError> {
             p.over { "loadgen · " (run.scenario) " · " (run.lock) }
             h1 class=(verdict.tone.class()) { (verdict.sentence) }
             @for sentence in &verdict.further { p.further { (sentence) } }
+            @for sentence in sharing(run) { p.further { (sentence) } }
             p.workload { (workload(run)) }
         }
         (tiles(&figures))

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{run, started, timeline};
 use crate::referee::Violations;
+use crate::report::Beside;
 use crate::report::fault_line::FaultLine;
 use crate::report::folder::{FolderError, check_writable, folder_name, rfc3339, write_folder};
 use crate::report::read::read_run;
@@ -52,8 +53,16 @@ fn fault(fault: &str, actual_end_ms: Option<f64>) -> FaultLine {
 fn a_saved_run_is_whole() {
     let results = tempfile::tempdir().unwrap();
     let faults = [fault("pause-node", Some(2.5)), fault("reset", None)];
-    let folder =
-        save(results.path(), started(), &run(), &timeline(), &Violations::default(), &faults).unwrap();
+    let folder = save(
+        results.path(),
+        started(),
+        &run(),
+        &timeline(),
+        &Violations::default(),
+        &faults,
+        Beside::default(),
+    )
+    .unwrap();
     assert_eq!(names(results.path()), ["20261122T122153Z-gc-pause-quorum-7"]);
     assert_eq!(
         names(&folder),
@@ -80,7 +89,7 @@ fn a_saved_run_is_whole() {
 fn namesakes_are_numbered_and_never_overwritten() {
     let results = tempfile::tempdir().unwrap();
     for (text, expected) in [("one", "run"), ("two", "run-2"), ("three", "run-3")] {
-        let folder = write_folder(results.path(), "run", &files(text)).unwrap();
+        let folder = write_folder(results.path(), "run", &files(text), Vec::new()).unwrap();
         assert_eq!(folder, results.path().join(expected));
         assert_eq!(fs::read_to_string(folder.join("run.json")).unwrap(), text);
     }
@@ -92,7 +101,7 @@ fn a_run_that_cannot_be_written_leaves_nothing() {
     let results = tempfile::tempdir().unwrap();
     let mut impossible = files("first");
     impossible.push(("no/such/folder".to_owned(), Vec::new()));
-    let error = write_folder(results.path(), "run", &impossible).unwrap_err();
+    let error = write_folder(results.path(), "run", &impossible, Vec::new()).unwrap_err();
     assert!(matches!(&error, FolderError::File { file, .. } if file == "no/such/folder"), "{error}");
     assert!(names(results.path()).is_empty(), "{:?}", names(results.path()));
 }
@@ -102,7 +111,7 @@ fn the_folder_is_for_others_too() {
     let results = tempfile::tempdir().unwrap();
     let neighbour = results.path().join("made-by-mkdir");
     fs::create_dir(&neighbour).unwrap();
-    let folder = write_folder(results.path(), "run", &files("")).unwrap();
+    let folder = write_folder(results.path(), "run", &files(""), Vec::new()).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&folder), mode(&neighbour));
 }
@@ -120,7 +129,9 @@ fn an_unwritable_results_folder_is_named_with_the_remedy() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("results");
     fs::write(&file, "in the way").unwrap();
-    for error in [check_writable(&file).unwrap_err(), write_folder(&file, "run", &files("")).unwrap_err()] {
+    for error in
+        [check_writable(&file).unwrap_err(), write_folder(&file, "run", &files(""), Vec::new()).unwrap_err()]
+    {
         let text = error.to_string();
         assert!(text.contains(&format!("cannot write results into {}", file.display())), "{text}");
         assert!(text.ends_with("name another folder with --out"), "{text}");

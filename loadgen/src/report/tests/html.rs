@@ -1,6 +1,7 @@
 use super::{run, started, timeline};
 use crate::measure::{Phase, Recorder, Timeline};
 use crate::referee::{GrantRecord, Referee, ReleaseOutcome, Violations, Write};
+use crate::report::Beside;
 use crate::report::evidence::{Evidence, Record};
 use crate::report::fault_line::FaultLine;
 use crate::report::html::{run_html, write_report};
@@ -159,7 +160,9 @@ fn names_and_reasons_cannot_become_markup() {
 fn a_folder_gives_the_same_page_again() {
     let results = tempfile::tempdir().unwrap();
     let faults = [pause(3, 100.0), pause(9, 700.0)];
-    let folder = save(results.path(), started(), &run(), &timeline(), &violations(2), &faults).unwrap();
+    let folder =
+        save(results.path(), started(), &run(), &timeline(), &violations(2), &faults, Beside::default())
+            .unwrap();
     let first = std::fs::read_to_string(folder.join("report.html")).unwrap();
     let record = Record::read(&folder).unwrap();
     assert_eq!(record.faults, faults);

@@ -158,5 +158,7 @@ fn run() -> Run {
         },
         safety: safety(Some(100)),
         usage: Usage { client_cpu_s: 21.5, server_cpu_s: Some(9.25), client_rss_mib: 180.0 },
+        shard: None,
+        merged: None,
     }
 }

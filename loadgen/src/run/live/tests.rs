@@ -8,11 +8,21 @@ use crate::run::archive::Second;
 use crate::run::plan::{LockKind, Plan};
 use crate::run::waiting::Waiting;
 use crate::scenario::{Load, Profile};
+use crate::shards::Shard;
 
 fn plan() -> Plan {
     let load = Load { profile: Profile::Ramp { to_per_s: 4_000.0 }, ..Load::default() };
     let (endpoints, routes, faults) = (Vec::new(), Vec::new(), Vec::new());
-    Plan { scenario: "gc-pause".to_owned(), lock: LockKind::Quorum, endpoints, routes, load, faults, seed: 7 }
+    Plan {
+        scenario: "gc-pause".to_owned(),
+        lock: LockKind::Quorum,
+        endpoints,
+        routes,
+        load,
+        faults,
+        seed: 7,
+        shard: Shard::WHOLE,
+    }
 }
 
 /// A run that has gone on for 20 of its 33 seconds.
