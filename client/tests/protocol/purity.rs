@@ -121,6 +121,11 @@ fn one_room_knows_fred_and_none_of_its_items_is_public() {
 
     for (path, code) in &inside {
         let public = code.lines().filter(|line| line.trim_start().starts_with("pub "));
+        // What the fuzzer calls is public and hidden, and speaks in types of its own.
+        let hidden = path.ends_with("redis/fuzzing.rs");
+        let foreign =
+            |line: &&str| !hidden || words(line).any(|word| matches!(word, "fred" | "Value" | "Error"));
+        let public = public.filter(foreign);
         let public = public.collect::<Vec<_>>();
         assert!(
             public.is_empty(),
