@@ -161,6 +161,8 @@ async fn a_waiter_that_was_woken_and_does_not_come_is_passed_over() {
     let holder = common::client(&trio).await;
     let (waiter, _) = listener(&trio).await;
     let lease = holder.lease("job").ttl(Duration::from_secs(30)).acquire().await.unwrap();
+    // Where it is free, whoever asks first makes the stopped client's turn come and go.
+    common::eventually("all three hold it", || lease.votes() == 3).await;
     // A client that hears and does nothing, as one does that is stopped.
     let stopped: Vec<TcpStream> = trio
         .servers()
