@@ -6,17 +6,22 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "common/script.rs"]
+mod script;
+
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use leasehold::memory::store::{Left, Role, Store, Value};
 use leasehold::protocol::call::Admission;
-use leasehold::protocol::wire::{AdmitReply, Arguments, BatchReply, Field, decode_admit, decode_batch};
+use leasehold::protocol::wire::{AdmitReply, BatchReply, decode_admit, decode_batch};
 use leasehold::protocol::{Action, Fence, LeaseName, Operation, OwnerId, Reply};
 use leasehold::scripts::Settings;
 use leasehold_trio::{self as trio, Data, Fsync, Persistence, Server, ServerOptions};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
+
+use script::{alike, fields, run_batch, tolerance_ms};
 
 /// Histories, and the most steps of one.
 const HISTORIES: u32 = 40;
@@ -281,13 +286,8 @@ impl Pair {
     }
 
     fn run(&mut self, settings: &Settings, real: &str, ours: &str, operations: &[Operation]) {
-        let arguments = Arguments::encode(operations);
-        let arguments: Vec<&str> =
-            arguments.iter().map(|argument| std::str::from_utf8(argument).unwrap()).collect();
-        let script = settings.script();
         let begun = Instant::now();
-        let head = ["EVAL", &script, "0", "run", real];
-        let reply = self.command(&[&head[..], &arguments].concat());
+        let reply = run_batch(&self.server, &settings.script(), real, operations);
         let took_ms = tolerance_ms(begun);
         let fields = fields(&reply);
         let reply = decode_batch(fields.iter().copied(), operations.len()).unwrap();
@@ -409,21 +409,6 @@ impl Pair {
     }
 }
 
-/// What two times of one call may differ by: as long as it took, and the server's own cached clock.
-fn tolerance_ms(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap() + 3
-}
-
-fn alike(reply: &Reply, answer: &Reply, tolerance_ms: u64) -> bool {
-    match (reply, answer) {
-        (Reply::Held { left_ms: one }, Reply::Held { left_ms: two })
-        | (Reply::Quarantined { left_ms: one }, Reply::Quarantined { left_ms: two }) => {
-            one.abs_diff(*two) <= tolerance_ms
-        }
-        (one, two) => one == two,
-    }
-}
-
 /// A text without the ids of servers: forty digits each.
 fn masked(text: &str) -> String {
     let is_id = |word: &&str| word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -432,18 +417,6 @@ fn masked(text: &str) -> String {
         masked = masked.replace(word, "#");
     }
     masked
-}
-
-fn fields(reply: &trio::Reply) -> Vec<Field<'_>> {
-    let trio::Reply::Array(items) = reply else { panic!("not a reply of the script: {reply}") };
-    items
-        .iter()
-        .map(|item| match item {
-            trio::Reply::Integer(number) => Field::Int(*number),
-            trio::Reply::Text(text) => Field::Text(text.as_bytes()),
-            _ => Field::Other,
-        })
-        .collect()
 }
 
 #[test]

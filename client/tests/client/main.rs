@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/script.rs"]
+mod script;
 
 mod addresses;
 mod admission;
