@@ -47,7 +47,9 @@ fn rules_that_matter_in_a_few_histories_are_found_in_the_corner_of_those() {
 
 #[test]
 fn with_all_rules_in_place_no_corner_shows_anything() {
-    let corners: Vec<_> = Control::ALL.into_iter().filter_map(Control::bias).collect();
+    let mut corners: Vec<_> = Control::ALL.into_iter().filter_map(Control::bias).collect();
+    // Several controls share a corner, and stand side by side.
+    corners.dedup();
     for bias in corners {
         let seeds = if bias == Bias::WinnersAsleep { 4 } else { 30 };
         let swarm = Swarm {
