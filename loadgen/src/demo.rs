@@ -11,23 +11,12 @@ use crate::run::settings::SettingsError;
 use crate::run::stage::Stage;
 use crate::run::watch::Watch;
 use crate::run::{Played, RunError, play};
-use crate::scenario::{Scenario, ScenarioError, find};
-use crate::shards::Shard;
+use crate::scenario::{ScenarioError, find};
 
 /// The scenario `gc-pause`: long holds, so that pauses meet them; few names, so that somebody waits for each; and
 /// pauses that outlast the TTL.
 fn plan(seed: u64) -> Result<Plan, ScenarioError> {
-    let Scenario { name, load, faults, .. } = find("gc-pause")?;
-    Ok(Plan {
-        scenario: name,
-        lock: LockKind::Quorum,
-        endpoints: Vec::new(),
-        routes: Vec::new(),
-        load,
-        faults,
-        seed,
-        shard: Shard::WHOLE,
-    })
+    Ok(Plan::of(find("gc-pause")?, LockKind::Quorum, seed))
 }
 
 /// Plays both, saves both, and sets them side by side.

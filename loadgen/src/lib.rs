@@ -37,6 +37,7 @@ mod trio_command;
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -92,4 +93,9 @@ fn usage(error: &clap::Error) -> Exit {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Fine,
         _ => Exit::Usage,
     }
+}
+
+/// Locks a mutex. What a panic elsewhere left behind can still be counted, shown and ended.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

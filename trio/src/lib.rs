@@ -62,7 +62,7 @@ pub use error::{ClockError, CommandError, ProcessError, ProgramError, StartError
 pub use fault::{Fault, FaultError};
 pub use forwarder::Forwarder;
 pub use options::{Fsync, Persistence, ServerOptions, TlsFiles};
-pub use program::{ServerKind, ServerProgram};
+pub use program::{ServerKind, ServerProgram, in_path};
 pub use resp::Reply;
 #[doc(hidden)]
 pub use resp::reply_in;

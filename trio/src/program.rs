@@ -97,7 +97,9 @@ impl fmt::Display for ServerProgram {
     }
 }
 
-fn in_path(name: &Path) -> Option<PathBuf> {
+/// Where `$PATH` has a program of this name, if anywhere.
+#[must_use]
+pub fn in_path(name: &Path) -> Option<PathBuf> {
     let dirs = env::var_os("PATH")?;
     env::split_paths(&dirs).map(|dir| dir.join(name)).find(|path| path.is_file())
 }

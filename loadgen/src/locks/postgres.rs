@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -18,6 +18,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::{Acquisition, ConnectError, Failure, Held, Lock, next_poll};
 use crate::clock::{duration_ns, now_ns, time_until};
+use crate::locked;
 use crate::measure::Phase;
 use crate::referee::ReleaseOutcome;
 use crate::run::endpoints::without_password;
@@ -123,8 +124,7 @@ impl Postgres {
     async fn acquire(&self, name: &str, wait: Duration) -> Acquisition {
         let wait_end_ns = now_ns().saturating_add(duration_ns(wait));
         let key = key(name);
-        let own =
-            Arc::clone(self.names.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+        let own = Arc::clone(locked(&self.names).entry(key).or_default());
         let own = timeout(time_until(wait_end_ns), own.lock_owned()).await.map_err(|_| Failure::Held)?;
         loop {
             let session = self.session().await?;

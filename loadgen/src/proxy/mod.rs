@@ -20,7 +20,7 @@ mod tests;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tokio::sync::{oneshot, watch};
 
@@ -28,6 +28,7 @@ use conditions::{Ailment, Conditions};
 pub(crate) use groups::groups;
 pub(crate) use overhead::measure;
 
+use crate::locked;
 use crate::scenario::{Effect, Way};
 
 /// The proxy of a run. Dropping it ends its thread and every connection through it.
@@ -167,9 +168,4 @@ pub(crate) fn redirected(url: &str, to: SocketAddr) -> String {
     let tail = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
     let at = if user.is_empty() { "" } else { "@" };
     format!("{scheme}://{user}{at}{to}{tail}")
-}
-
-/// What a panic left behind is a list of faults as good as any.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -71,7 +71,8 @@ fn check(groups: &[Group<'_>]) -> Result<(), CompareError> {
     let Some((_, first)) = named().next() else { return Ok(()) };
     // Before whether they are valid: to repeat a run would not help here.
     for (name, run) in named() {
-        let differences = workload_differences(first, run);
+        let mut differences = workload_differences(first, run);
+        differences.extend(shard_difference(first, run));
         if !differences.is_empty() {
             return Err(CompareError::DifferentWorkload { run: name, differences });
         }
@@ -224,7 +225,7 @@ fn rated(count: &Count) -> String {
     format!("{} (< {})", percent(*rate), percent(*upper_95))
 }
 
-/// What makes two workloads different ones, each with both values. Lock, seed and machine do not.
+/// What makes two workloads different ones, each with both values. Lock, seed, machine, and which shard of it, do not.
 pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
     let mut differences = Vec::new();
     let mut note = |name: &str, a: &Value, b: &Value| {
@@ -234,9 +235,6 @@ pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
     };
     note("scenario", &Value::from(a.scenario.as_str()), &Value::from(b.scenario.as_str()));
     note("nodes", &Value::from(a.nodes), &Value::from(b.nodes));
-    let shard =
-        |run: &Run| Value::from(run.shard.map_or_else(|| "none".to_owned(), |shard| shard.to_string()));
-    note("shard", &shard(a), &shard(b));
     // By way of JSON, so that a parameter that is added later cannot be forgotten here.
     let parameters = |run: &Run| serde_json::to_value(&run.parameters).unwrap_or_default();
     let (a, b) = (parameters(a), parameters(b));
@@ -244,6 +242,12 @@ pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
         note(name, value, b.get(name).unwrap_or(&Value::Null));
     }
     differences
+}
+
+/// Whether they are other parts of it.
+fn shard_difference(a: &Run, b: &Run) -> Option<String> {
+    let shard = |run: &Run| run.shard.map_or_else(|| "none".to_owned(), |shard| shard.to_string());
+    (a.shard != b.shard).then(|| format!("shard ({} against {})", shard(a), shard(b)))
 }
 
 fn short(value: &Value) -> String {

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use crate::clock::{duration_ns, now_ns};
+use crate::locked;
 use crate::measure::new_histogram;
 
 /// Wakes many sleepers, each in its time, as long as somebody awaits [`Alarm::ring`].
@@ -65,7 +66,7 @@ impl Alarm {
     }
 
     fn sleepers(&self) -> MutexGuard<'_, Sleepers> {
-        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.sleepers)
     }
 }
 

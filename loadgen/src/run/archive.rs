@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
+use crate::locked;
 use crate::measure::{CodecError, EncodedInterval, Phase, PhaseSet, Timeline, percentile_us};
 use crate::run::priority::step_back;
 
@@ -142,8 +143,4 @@ impl Second {
             acquire_p99_ns: acquire.map(|acquire| acquire.value_at_quantile(0.99)),
         })
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

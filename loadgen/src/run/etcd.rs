@@ -6,13 +6,14 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::locked;
 use crate::run::plan::ENDPOINTS;
 use crate::run::stage::no_such_endpoint;
 use crate::scenario::Data;
@@ -65,7 +66,7 @@ struct Member {
 
 impl EtcdServers {
     pub(crate) fn start() -> Result<Self, EtcdError> {
-        let program = program().ok_or(EtcdError::NotInstalled)?;
+        let program = leasehold_trio::in_path(Path::new("etcd")).ok_or(EtcdError::NotInstalled)?;
         let told = |option| {
             let output = Command::new(&program).arg(option).stdin(Stdio::null()).output()?;
             Ok::<_, io::Error>(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
@@ -243,7 +244,7 @@ impl EtcdServers {
 impl Member {
     /// What a panic left behind is a process all the same.
     fn process(&self) -> MutexGuard<'_, Option<Child>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.process)
     }
 }
 
@@ -273,9 +274,4 @@ fn post(member: SocketAddr, path: &str, body: &Value) -> io::Result<Value> {
     } else {
         Err(io::Error::other(body.to_owned()))
     }
-}
-
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join("etcd")).find(|program| Path::is_file(program))
 }

@@ -4,6 +4,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::locked;
+
 /// Open at first.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
@@ -14,12 +16,12 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn close(&self) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *locked(&self.closed) = true;
         self.called.notify_one();
     }
 
     pub(crate) fn open(&self) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *locked(&self.closed) = false;
         self.opened.notify_all();
     }
 
@@ -27,7 +29,7 @@ impl Gate {
     pub(crate) async fn keep(&self) {
         loop {
             self.called.notified().await;
-            let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            let closed = locked(&self.closed);
             drop(self.opened.wait_while(closed, |closed| *closed).unwrap_or_else(PoisonError::into_inner));
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::SinkExt;
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::bytes::Bytes;
 
 use crate::clock::now_ns;
+use crate::locked;
 use crate::run::link::{Frames, Report, encode};
 use crate::run::waiting::Waiter;
 
@@ -114,10 +115,6 @@ pub(crate) async fn post(
         }
     }
     stream.close().await
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

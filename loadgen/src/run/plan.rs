@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::locks::control::Control;
-use crate::scenario::{Action, Fault, FaultKind, Load, PlannedFault, planned};
+use crate::scenario::{Action, Fault, FaultKind, Load, PlannedFault, Scenario, planned};
 use crate::shards::Shard;
 
 /// How many endpoints there are where the user does not say.
@@ -105,6 +105,13 @@ pub(crate) struct Route {
 }
 
 impl Plan {
+    /// A scenario for a lock, all of it played here. Where the endpoints are is not known yet.
+    pub(crate) fn of(scenario: Scenario, lock: LockKind, seed: u64) -> Self {
+        let Scenario { name, load, faults, .. } = scenario;
+        let (endpoints, routes) = (Vec::new(), Vec::new());
+        Self { scenario: name, lock, endpoints, routes, load, faults, seed, shard: Shard::WHOLE }
+    }
+
     /// Where a node finds the endpoints.
     pub(crate) fn endpoints_of(&self, node: u32) -> &[String] {
         let route = self.routes.iter().find(|route| route.nodes.contains(&node));

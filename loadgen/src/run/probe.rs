@@ -1,10 +1,11 @@
 //! Where a worker's nodes and locks write down how long things took.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now_ns;
+use crate::locked;
 use crate::measure::{Interval, Phase, Recorder};
 
 /// Cheap to clone; all clones write into the same histograms.
@@ -133,7 +134,7 @@ impl Probe {
 
     /// A histogram that a panic left behind is no worse than one without it.
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 }
 

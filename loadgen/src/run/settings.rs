@@ -59,18 +59,8 @@ pub(crate) fn plan(
     lock: LockKind,
     seed: u64,
 ) -> Result<Plan, SettingsError> {
-    let Scenario { name, load: usual, faults, .. } = load.scenario()?;
-    let load = load.over(usual);
-    let mut plan = Plan {
-        scenario: name,
-        lock,
-        endpoints: Vec::new(),
-        routes: Vec::new(),
-        load,
-        faults,
-        seed,
-        shard: Shard::WHOLE,
-    };
+    let mut plan = Plan::of(load.scenario()?, lock, seed);
+    plan.load = load.over(plan.load);
     if let Some(fault) = pauses.fault()? {
         plan.faults.push(fault);
         if plan.scenario == "calm" {

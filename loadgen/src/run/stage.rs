@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use leasehold::memory::MemoryEndpoints;
 use leasehold_trio::{Data as Kept, StartError, Trio};
 
 use crate::cli::ServerArgs;
+use crate::locked;
 use crate::proxy::host_and_port;
 use crate::run::etcd::{EtcdError, EtcdServers};
 use crate::run::plan::{ENDPOINTS, LockKind};
@@ -213,9 +214,4 @@ impl Stage {
 
 pub(super) fn no_such_endpoint() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "there is no such endpoint")
-}
-
-/// What a panic left behind are servers all the same.
-fn locked<T>(servers: &Mutex<T>) -> MutexGuard<'_, T> {
-    servers.lock().unwrap_or_else(PoisonError::into_inner)
 }

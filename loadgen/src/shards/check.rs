@@ -46,8 +46,6 @@ pub(super) fn check(parts: &mut [Part]) -> Result<(), CheckError> {
 /// What must be the same in all shards and is not, each with both values.
 fn differences(a: &Part, b: &Part) -> Vec<String> {
     let mut differences = workload_differences(&a.run, &b.run);
-    // Which shard it is is the one thing in which they must differ.
-    differences.retain(|difference| !difference.starts_with("shard "));
     let mut note = |what: &str, a: &dyn ToString, b: &dyn ToString| {
         let (a, b) = (a.to_string(), b.to_string());
         if a != b {

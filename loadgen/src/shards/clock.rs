@@ -22,6 +22,18 @@ pub(crate) struct Sample {
     pub(crate) error_ns: u64,
 }
 
+impl Sample {
+    /// What the offset is at least.
+    fn least_ns(&self) -> i64 {
+        self.offset_ns.saturating_sub(signed(self.error_ns))
+    }
+
+    /// What it is at most.
+    fn most_ns(&self) -> i64 {
+        self.offset_ns.saturating_add(signed(self.error_ns))
+    }
+}
+
 /// All looks at one endpoint's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,29 +59,14 @@ impl Clock {
         let mut samples = samples.to_vec();
         samples.sort_by_key(|sample| sample.local_ns);
         let (first, last) = (samples.first()?.local_ns, samples.last()?.local_ns);
-        let mut bounds: Vec<(u64, i64, i64)> = samples
-            .iter()
-            .map(|sample| {
-                let error_ns = signed(sample.error_ns);
-                (
-                    sample.local_ns,
-                    sample.offset_ns.saturating_sub(error_ns),
-                    sample.offset_ns.saturating_add(error_ns),
-                )
-            })
-            .collect();
+        let bounds = |sample: &Sample| (sample.local_ns, sample.least_ns(), sample.most_ns());
+        let mut bounds: Vec<(u64, i64, i64)> = samples.iter().map(bounds).collect();
         tighten(bounds.iter_mut());
         tighten(bounds.iter_mut().rev());
         if bounds.iter().any(|&(_, low, high)| low > high) {
             // It was stepped, or slewed beyond the drift. All that is left is from where to where it went.
-            let ends = |sample: &Sample| {
-                (
-                    sample.offset_ns.saturating_sub(signed(sample.error_ns)),
-                    sample.offset_ns.saturating_add(signed(sample.error_ns)),
-                )
-            };
-            let low = samples.iter().map(|sample| ends(sample).0).min()?;
-            let high = samples.iter().map(|sample| ends(sample).1).max()?;
+            let low = samples.iter().map(Sample::least_ns).min()?;
+            let high = samples.iter().map(Sample::most_ns).max()?;
             let error_ns = low.abs_diff(high).div_ceil(2).saturating_add(drift(last - first));
             return Some(Self { points: vec![(first, middle(low, high))], error_ns, steady: false });
         }

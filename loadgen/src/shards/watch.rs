@@ -1,7 +1,7 @@
 //! Looks at the endpoints' clocks for as long as a run lasts, on a thread of its own.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::clock::{Clock, ClockLog, Sample};
 use super::start::StartAt;
 use crate::clock::{duration_ns, now_ns};
+use crate::locked;
 use crate::locks::server;
 use crate::run::endpoints::without_password;
 
@@ -155,8 +156,4 @@ impl Seen {
             _ => self.best = Some(sample),
         }
     }
-}
-
-fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,6 @@ use crate::run::stage::Stage;
 use crate::run::watch::Watch;
 use crate::run::{RunError, play};
 use crate::scenario::Scenario;
-use crate::shards::Shard;
 
 /// Holders that sleep past their TTL: what makes most mistakes matter.
 const SLEEPERS: &str = r#"
@@ -81,19 +80,9 @@ pub(crate) async fn play_all(
     let mut outcomes = Vec::new();
     for control in Control::ALL {
         let text = if control == Control::QuarantineOff { AMNESIA } else { SLEEPERS };
-        let Scenario { name, load, faults, .. } =
-            Scenario::parse("control", "control", text).map_err(SettingsError::from)?;
+        let scenario = Scenario::parse("control", "control", text).map_err(SettingsError::from)?;
         let lock = LockKind::Control(control);
-        let plan = Plan {
-            scenario: name,
-            lock,
-            endpoints: Vec::new(),
-            routes: Vec::new(),
-            load,
-            faults,
-            seed,
-            shard: Shard::WHOLE,
-        };
+        let plan = Plan::of(scenario, lock, seed);
         let stage = Stage::set(lock, &OWN_SERVERS)?;
         let played = play(&plan, &stage, watch, interrupts).await?;
         outcomes.push(Outcome { control: control.name(), caught_by: played.run.safety.broken_promises() });

@@ -7,8 +7,9 @@ mod server;
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::locked;
 use crate::run::archive::Histograms;
 use crate::run::live::Snapshot;
 use crate::run::plan::Plan;
@@ -36,8 +37,4 @@ impl Metrics {
     pub(crate) fn show(&self, snapshot: Snapshot) {
         *locked(&self.latest) = Arc::new(snapshot);
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
