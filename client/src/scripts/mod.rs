@@ -39,13 +39,13 @@ impl Settings {
     /// The key of a lock.
     #[must_use]
     pub fn lock_key(&self, name: &LeaseName) -> String {
-        format!("{}:lock:{name}", self.namespace)
+        [&self.namespace, ":lock:", name.as_str()].concat()
     }
 
     /// The key of a shadow.
     #[must_use]
     pub fn shadow_key(&self, name: &LeaseName) -> String {
-        format!("{}:shadow:{name}", self.namespace)
+        [&self.namespace, ":shadow:", name.as_str()].concat()
     }
 
     /// The key of a fence stripe.
@@ -57,37 +57,37 @@ impl Settings {
     /// The key that stands as long as any shadow may.
     #[must_use]
     pub fn shadows_key(&self) -> String {
-        format!("{}:shadows", self.namespace)
+        [&self.namespace, ":shadows"].concat()
     }
 
     /// The key of the line before a lock.
     #[must_use]
     pub fn wait_key(&self, name: &LeaseName) -> String {
-        format!("{}:wait:{name}", self.namespace)
+        [&self.namespace, ":wait:", name.as_str()].concat()
     }
 
     /// The key that says whose turn it is to take a lock.
     #[must_use]
     pub fn turn_key(&self, name: &LeaseName) -> String {
-        format!("{}:turn:{name}", self.namespace)
+        [&self.namespace, ":turn:", name.as_str()].concat()
     }
 
     /// The key that stands as long as any line may.
     #[must_use]
     pub fn waiters_key(&self) -> String {
-        format!("{}:waiters", self.namespace)
+        [&self.namespace, ":waiters"].concat()
     }
 
     /// The key of the record of admission.
     #[must_use]
     pub fn member_key(&self) -> String {
-        format!("{}:member", self.namespace)
+        [&self.namespace, ":member"].concat()
     }
 
     /// The key that says why an endpoint gives no votes.
     #[must_use]
     pub fn quarantine_key(&self) -> String {
-        format!("{}:quarantine", self.namespace)
+        [&self.namespace, ":quarantine"].concat()
     }
 
     /// The channel on which a client is woken.

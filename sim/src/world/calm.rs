@@ -325,6 +325,7 @@ impl World<'_> {
         let link = &self.hosts[host].links[endpoint];
         link.gate.is_open()
             && link.gate.standing().is_admitted()
+            && !link.is_in_doubt()
             && matches!(link.connection, Connection::Up { .. })
             && !self.sabotaged(Control::NeverAdmittedAgain)
     }

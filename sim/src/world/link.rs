@@ -69,6 +69,11 @@ impl Link {
             poke: 0,
         }
     }
+
+    /// Whether clocks are compared, or an admission is under way: what is asked now waits for how that turns out.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.errand.as_ref().is_some_and(|errand| errand.call.is_none_or(|call| call.admits))
+    }
 }
 
 impl World<'_> {
