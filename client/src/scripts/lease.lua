@@ -40,10 +40,10 @@
 -- Replies: {server time in us, code, value, code, value, ...}, or {-1, reason}: not admitted, nothing ran.
 -- To admit and fresh: {server time in us, member text, ms of quarantine left}, or {-2, reason}.
 
--- This file is the part that each batch runs: whether the server is still the one that was admitted, and then the two operations
+-- This file is the part that each batch runs: whether the server is still the one that was admitted, and then the operations
 -- that make nearly all batches, in the case that makes nearly all of those: a free lock is taken, an own one is released, nobody
--- waits for it, and neither a shadow nor a quarantine stands. Whatever turns out otherwise is done in full by operations.lua,
--- to the same effect.
+-- waits for it; an own one that holds its lease's token is extended; and neither a shadow nor a quarantine stands. Whatever turns
+-- out otherwise is done in full by operations.lua, to the same effect.
 
 -- Numbers that only pass through stay the texts they came as: reading and writing 16 digits costs as much as a command. What is
 -- written as text is written by format('%.0f'): tostring and .. print 14 digits. All of this text runs with each call, and to
@@ -79,7 +79,17 @@ while operation do
   local code, value, length
   local release, acquire = operation == 'x', operation == 'w' or operation == 'a' or operation == 'q'
   local name = ARGV[at + 1]
-  if usual and (release or acquire) and not (lines and call('EXISTS', WAIT .. name, TURN .. name) > 0) then
+  if usual and operation == 'e' then
+    local lock, token, ttl = LOCK .. name, ARGV[at + 3], ARGV[at + 5]
+    if tonumber(ttl) <= TTL_MAX and pcall_redis('GET', lock) == ARGV[at + 2] .. ':' .. token then
+      local drawn = pcall_redis('GET', FENCE .. ARGV[at + 4])
+      value = tonumber(token)
+      if type(drawn) == 'string' and (tonumber(drawn) or 0) >= value then
+        call('PEXPIRE', lock, ttl, 'GT')
+        code, length = GRANTED, 6
+      end
+    end
+  elseif usual and (release or acquire) and not (lines and call('EXISTS', WAIT .. name, TURN .. name) > 0) then
     local lock = LOCK .. name
     if release then
       local held = pcall_redis('GET', lock)

@@ -1,4 +1,4 @@
-//! The script does the usual case of an acquire and of a release by a shortcut. Two real servers, one of which has it taken
+//! The script does the usual case of an acquire, of an extend and of a release by a shortcut. Two real servers, one of which has it taken
 //! away, say the same and keep the same through random histories in which lines, turns, shadows and quarantines come and go.
 
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::script::{alike, fields, run_batch, tolerance_ms};
 
-const HISTORIES: u32 = 60;
+const HISTORIES: u32 = 120;
 const BATCHES_MAX: usize = 25;
 
 /// Nothing that stands in a history ends before the history does.
@@ -54,17 +54,20 @@ fn owners() -> Vec<OwnerId> {
 }
 
 fn action(now_us: u64) -> impl Strategy<Value = Action> {
-    let at = move || (0..300_000u64).prop_map(move |off_us| now_us + off_us);
+    // Few, so that an extend often names the token that stands.
+    let at = move || (0..6u64).prop_map(move |step| now_us + step * 50_000);
+    let ttl_ms = || prop::sample::select(vec![TTL_MS / 2, TTL_MS]);
     let waited = prop_oneof![1 => Just(0), 2 => 1..100_000_000u64];
     let fence = move || at().prop_map(Fence::new);
     prop_oneof![
-        6 => at().prop_map(|proposal| Action::Acquire { ttl_ms: TTL_MS, proposal }),
+        6 => (ttl_ms(), at()).prop_map(|(ttl_ms, proposal)| Action::Acquire { ttl_ms, proposal }),
         9 => (at(), waited).prop_map(|(proposal, waited_us)| {
             Action::AcquireOrWait { ttl_ms: TTL_MS, proposal, ticket: proposal - waited_us }
         }),
         9 => Just(Action::Release),
         2 => Just(Action::Leave),
-        1 => fence().prop_map(|fence| Action::Extend { ttl_ms: TTL_MS, fence }),
+        9 => (ttl_ms(), fence()).prop_map(|(ttl_ms, fence)| Action::Extend { ttl_ms, fence }),
+        1 => fence().prop_map(|fence| Action::Extend { ttl_ms: TTL_MS + 1, fence }),
         1 => fence().prop_map(|fence| Action::Heal { ttl_ms: TTL_MS, fence }),
         1 => fence().prop_map(|fence| Action::Raise { fence }),
         1 => Just(Action::Shadow { ttl_ms: TTL_MS }),
@@ -75,8 +78,10 @@ fn action(now_us: u64) -> impl Strategy<Value = Action> {
 fn step(now_us: u64) -> impl Strategy<Value = Step> {
     let operation = (prop::sample::select(names()), prop::sample::select(owners()), action(now_us))
         .prop_map(|(name, owner, action)| Operation { name: LeaseName::new(name).unwrap(), owner, action });
-    let key = prop::sample::select(names()).prop_flat_map(|name| {
-        let fence = format!("lh:fence:{}", LeaseName::new(name).unwrap().stripe());
+    let fence = |name| format!("lh:fence:{}", LeaseName::new(name).unwrap().stripe());
+    let fences = prop::sample::select(names()).prop_map(fence);
+    let key = prop::sample::select(names()).prop_flat_map(move |name| {
+        let fence = fence(name);
         let of = |kind: &str| format!("lh:{kind}:{name}");
         prop::sample::select(vec![of("lock"), of("wait"), of("turn"), of("shadow"), fence])
     });
@@ -87,6 +92,8 @@ fn step(now_us: u64) -> impl Strategy<Value = Step> {
         1 => (key.clone(), text).prop_map(|(key, text)| Step::Write(key, text)),
         1 => mark.clone().prop_map(|key| Step::Write(key, "1")),
         2 => prop_oneof![key, mark].prop_map(Step::Delete),
+        2 => fences.clone().prop_map(Step::Delete),
+        2 => fences.prop_map(|key| Step::Write(key, "7")),
     ]
 }
 
