@@ -44,6 +44,11 @@ struct Options {
 const TTL: Duration = Duration::from_secs(30);
 /// Acquisitions under way at once.
 const AT_ONCE: usize = 1_000;
+/// Memory is at rest when so many looks at it found it the same, but for what a request or two take.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOKS_SAME: u32 = 10;
+const LOOKS_MAX: u32 = 200;
+const STILL_BYTES: usize = 16 * 1024;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -78,10 +83,25 @@ async fn main() -> Result<(), Failure> {
     arena::write(&folder, "memory", &findings.to_string(), &findings)
 }
 
+/// What is allocated when it has stayed the same for a while: late answers have come in, and what was released is gone.
+async fn settled() -> Result<usize, Failure> {
+    let (mut usage, mut same) = (ALLOCATOR.current_usage(), 0);
+    for _ in 0..LOOKS_MAX {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let now = ALLOCATOR.current_usage();
+        same = if now.abs_diff(usage) <= STILL_BYTES { same + 1 } else { 0 };
+        usage = now;
+        if same == LOOKS_SAME {
+            return Ok(usage);
+        }
+    }
+    Err("memory does not come to rest".into())
+}
+
 /// Bytes a held lease.
 async fn held(client: &Client, count: u32) -> Result<f64, Failure> {
     let mut leases: Vec<Lease> = Vec::with_capacity(count as usize);
-    let before = ALLOCATOR.current_usage();
+    let before = settled().await?;
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
     for number in 0..count {
@@ -100,7 +120,7 @@ async fn held(client: &Client, count: u32) -> Result<f64, Failure> {
         leases.push(lease??);
     }
     drop(tasks);
-    let bytes = ALLOCATOR.current_usage() as f64 - before as f64;
+    let bytes = settled().await? as f64 - before as f64;
     let mut releases = JoinSet::new();
     for lease in leases {
         releases.spawn(lease.release());
@@ -119,14 +139,13 @@ async fn held(client: &Client, count: u32) -> Result<f64, Failure> {
 /// Bytes a waiter: all for one name that is held.
 async fn waiting(client: &Client, count: u32) -> Result<f64, Failure> {
     let holder = client.lease("memory:hot").try_acquire().await?;
-    let before = ALLOCATOR.current_usage();
+    let before = settled().await?;
     let mut waiters: JoinSet<Result<Lease, AcquireError>> = JoinSet::new();
     for _ in 0..count {
         waiters.spawn(client.lease("memory:hot").acquire());
     }
     // Until all have asked once and been told that it is held.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let bytes = ALLOCATOR.current_usage() as f64 - before as f64;
+    let bytes = settled().await? as f64 - before as f64;
     if let Some(ended) = waiters.try_join_next() {
         return Err(format!("a waiter did not wait: {ended:?}").into());
     }

@@ -51,7 +51,8 @@ pub(crate) async fn attempt(
 ) -> Result<Lease, Failed> {
     let run = Run::start(core, name, terms.ttl.ms(&core.rounds), ask);
     let undo = UndoOnDrop(&run);
-    let outcome = run.outcome().await;
+    // Boxed: whoever waits its turn in line would keep room for its timer.
+    let outcome = Box::pin(run.outcome()).await;
     run.report(outcome.as_ref().err().copied());
     match outcome {
         Ok(grant) => {

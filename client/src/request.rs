@@ -88,7 +88,7 @@ impl LeaseRequest {
         let (name, terms) = self.checked()?;
         // A wait too long for the clock to have an end has none.
         let give_up = Instant::now().checked_add(self.wait);
-        waiting::acquire(&self.core, name, terms, give_up).await.map_err(|unheld| match unheld {
+        waiting::acquire(&self.core, name, &terms, give_up).await.map_err(|unheld| match unheld {
             Unheld::Failed(failed) => self.error(name, terms, &failed),
             Unheld::Shutdown => AcquireError::Shutdown,
         })

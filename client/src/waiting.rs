@@ -31,14 +31,15 @@ pub(crate) enum Unheld {
 pub(crate) async fn acquire(
     core: &Arc<Core>,
     name: &LeaseName,
-    terms: Terms,
+    terms: &Terms,
     give_up: Option<Instant>,
 ) -> Result<Lease, Unheld> {
     let ticket = core.next_proposal();
     let mut seat = core.lines.is_open().then(|| Seat::take(core, name));
     // Whoever finds nobody before it begins to wait only now: its ticket serves as its proposal.
     let mut proposal = seat.as_ref().is_none_or(Seat::is_due).then_some(ticket);
-    let mut last = None;
+    // Boxed, as is what an attempt keeps while it is under way: a waiter takes less than 1 KiB.
+    let mut last: Option<Box<Failed>> = None;
     loop {
         let over = match &seat {
             Some(seat) => !seat.due(give_up).await,
@@ -48,7 +49,7 @@ pub(crate) async fn acquire(
             return Err(Unheld::Shutdown);
         }
         if over && let Some(failed) = last {
-            return Err(Unheld::Failed(failed));
+            return Err(Unheld::Failed(*failed));
         }
         // Who gives up unless it wins now wants no place on the endpoints.
         let wish = (!over).then_some(ticket);
@@ -57,7 +58,7 @@ pub(crate) async fn acquire(
             seat.on_endpoints |= !over;
         }
         let ask = Ask { proposal: proposal.take().unwrap_or_else(|| core.next_proposal()), ticket: wish };
-        let failed = match attempt(core, name, terms, ask).await {
+        let failed = match attempt(core, name, *terms, ask).await {
             Ok(lease) => {
                 if let Some(seat) = &mut seat {
                     seat.on_endpoints = false;
@@ -75,7 +76,7 @@ pub(crate) async fn acquire(
         let seat = seat.get_or_insert_with(|| Seat::take(core, name));
         seat.on_endpoints = true;
         seat.place.refused(core.clock.now(), &failed.replies, core.lines.heard());
-        last = Some(failed);
+        last = Some(Box::new(failed));
     }
 }
 
@@ -105,26 +106,24 @@ impl<'a> Seat<'a> {
         self.place.try_at().is_some_and(|at| at <= self.core.clock.now())
     }
 
+    fn try_at(&self) -> Option<Instant> {
+        let at = self.place.try_at()?;
+        Some(Instant::now() + Duration::from_nanos(at.ns_since(self.core.clock.now())))
+    }
+
     /// Waits until it should try. False if the wait is over first.
     async fn due(&self, give_up: Option<Instant>) -> bool {
         loop {
             if self.is_due() || self.core.is_closed() {
                 return true;
             }
-            let try_at = self
-                .place
-                .try_at()
-                .map(|at| Instant::now() + Duration::from_nanos(at.ns_since(self.core.clock.now())));
             if give_up.is_some_and(|end| end <= Instant::now()) {
                 return false;
             }
-            let Some(until) = [try_at, give_up].into_iter().flatten().min() else {
-                self.place.moved().await;
-                continue;
-            };
-            tokio::select! {
-                () = self.place.moved() => {}
-                () = tokio::time::sleep_until(until) => {}
+            match [self.try_at(), give_up].into_iter().flatten().min() {
+                None => self.place.moved().await,
+                // When it is time, the next look tells for what.
+                Some(until) => drop(tokio::time::timeout_at(until, self.place.moved()).await),
             }
         }
     }
