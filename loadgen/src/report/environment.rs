@@ -19,6 +19,7 @@ impl Environment {
             cores: thread::available_parallelism()
                 .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
             kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
+            real_time: None,
             server,
         }
     }

@@ -168,6 +168,9 @@ pub(crate) struct Environment {
     pub(crate) cores: u32,
     /// The system's kernel and its release.
     pub(crate) kernel: String,
+    /// Whether what sent had a real-time priority; older runs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) real_time: Option<bool>,
     /// The servers that voted; nothing when the endpoints were in memory.
     pub(crate) server: Option<Server>,
 }

@@ -19,16 +19,16 @@ const NULL_PERIOD: Duration = Duration::from_micros(1_013);
 /// Until the first of them is due.
 const LEAD: Duration = Duration::from_millis(5);
 
-/// Half a second of sleeping and of acquiring nothing.
-pub(crate) async fn noise() -> io::Result<Noise> {
+/// Half a second of sleeping and of acquiring nothing, at `real_time` priority or at the usual one.
+pub(crate) async fn noise(real_time: bool) -> io::Result<Noise> {
     let alarm = Alarm::new()?;
     tokio::select! {
         failed = alarm.ring() => Err(failed.err().unwrap_or_else(|| io::Error::other("the timer has ended"))),
-        noise = measure(&alarm) => Ok(noise),
+        noise = measure(&alarm, real_time) => Ok(noise),
     }
 }
 
-async fn measure(alarm: &Alarm) -> Noise {
+async fn measure(alarm: &Alarm, real_time: bool) -> Noise {
     let oversleep_ns = oversleep(alarm).await;
     let spin = spin(oversleep_ns.value_at_quantile(0.9));
 
@@ -55,6 +55,7 @@ async fn measure(alarm: &Alarm) -> Noise {
         oversleep_p99_ns: oversleep_ns.value_at_quantile(0.99),
         null_p50_ns: null_ns.value_at_quantile(0.5),
         null_p99_ns: null_ns.value_at_quantile(0.99),
+        real_time,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::run::interrupt::Interrupts;
 use crate::run::link::{Frames, Noise, Order, Report, decode, encode, frames, receive, send};
 use crate::run::live::Live;
 use crate::run::plan::Plan;
+use crate::run::priority::priority_name;
 use crate::run::stage::Stage;
 use crate::run::watch::Watch;
 use crate::shards::Ledger;
@@ -64,6 +65,8 @@ pub(crate) struct Conclusion {
     pub(crate) findings: Findings,
     pub(crate) measured: Measured,
     pub(crate) faults: FaultLog,
+    /// Whether what sent came before whatever else the machine had to do.
+    pub(crate) real_time: bool,
     /// When it was interrupted, from its start; nothing if it was played to its end.
     pub(crate) stopped_ns: Option<u64>,
 }
@@ -117,7 +120,7 @@ pub(crate) async fn conduct(
     for link in &mut links {
         send(link, &Order::Begin { start_ns, spin_ns }).await?;
     }
-    let performance = Performance::new(Arc::clone(plan), crew, start_ns, ledger)?;
+    let performance = Performance::new(Arc::clone(plan), crew, start_ns, noise.real_time, ledger)?;
     let live = Live::new(plan, start_ns, watch, performance.court.borrow().histograms())?;
     performance.play(links, stage, proxy, live, interrupts).await
 }
@@ -148,14 +151,21 @@ struct Performance {
     plan: Arc<Plan>,
     crew: Crew,
     start_ns: u64,
+    real_time: bool,
     court: RefCell<Court>,
     faults: RefCell<FaultLog>,
 }
 
 impl Performance {
-    fn new(plan: Arc<Plan>, crew: Crew, start_ns: u64, ledger: Option<Ledger>) -> io::Result<Self> {
+    fn new(
+        plan: Arc<Plan>,
+        crew: Crew,
+        start_ns: u64,
+        real_time: bool,
+        ledger: Option<Ledger>,
+    ) -> io::Result<Self> {
         let court = RefCell::new(Court::open(Arc::clone(&plan), crew.workers.len(), start_ns, ledger)?);
-        Ok(Self { plan, crew, start_ns, court, faults: RefCell::default() })
+        Ok(Self { plan, crew, start_ns, real_time, court, faults: RefCell::default() })
     }
 
     async fn play(
@@ -187,10 +197,10 @@ impl Performance {
         };
         let stopped_ns = self.accompany(conversations, &orders, &inflictor, live, interrupts).await;
         drop(orders);
-        let Self { crew, start_ns, court, faults, .. } = self;
+        let Self { crew, start_ns, real_time, court, faults, .. } = self;
         drop(crew);
         let (findings, measured) = court.into_inner().close()?;
-        Ok(Conclusion { start_ns, findings, measured, faults: faults.into_inner(), stopped_ns })
+        Ok(Conclusion { start_ns, findings, measured, faults: faults.into_inner(), real_time, stopped_ns })
     }
 
     /// Until every worker has finished, or somebody does not want to wait for that: when that was.
@@ -285,11 +295,12 @@ impl std::fmt::Display for Noise {
         let us = |ns: u64| ns / 1_000;
         write!(
             f,
-            "sleep is late by p50 {} us, p99 {} us; a null acquire takes p50 {} us, p99 {} us",
+            "sleep is late by p50 {} us, p99 {} us; a null acquire takes p50 {} us, p99 {} us; sent at {}",
             us(self.oversleep_p50_ns),
             us(self.oversleep_p99_ns),
             us(self.null_p50_ns),
             us(self.null_p99_ns),
+            priority_name(self.real_time),
         )
     }
 }

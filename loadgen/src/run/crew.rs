@@ -129,7 +129,7 @@ fn start_thread(link: UnixStream, memory: MemoryEndpoints) -> io::Result<Body> {
     let inner = Arc::clone(&gate);
     let thread = std::thread::Builder::new()
         .name("worker".to_owned())
-        .spawn(move || worker::work(link, Some(worker::Surroundings { memory, gate: inner })))?;
+        .spawn(move || worker::work(link, worker::Surroundings { memory, gate: inner }))?;
     Ok(Body::Thread { gate, thread: Some(thread) })
 }
 

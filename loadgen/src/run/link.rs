@@ -85,6 +85,8 @@ pub(crate) struct Noise {
     pub(crate) null_p50_ns: u64,
     /// 99 of 100.
     pub(crate) null_p99_ns: u64,
+    /// Whether what sends comes before whatever else the machine has to do.
+    pub(crate) real_time: bool,
 }
 
 /// A write to the protected resource. It takes effect at the moment in which its holder reads the machine-wide clock:

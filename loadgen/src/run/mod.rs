@@ -38,7 +38,7 @@ mod perform;
 pub(crate) mod plan;
 mod postgres;
 mod preflight;
-mod priority;
+pub(crate) mod priority;
 pub(crate) mod probe;
 mod schedule;
 pub(crate) mod settings;

@@ -1,4 +1,4 @@
-//! Releases arrivals when they are due, on the thread that sends them: a thread of its own would have to wake that one up.
+//! Releases arrivals when they are due, on a thread that sends them: one that did nothing else would have to wake that up.
 
 use std::collections::HashMap;
 use std::time::Duration;

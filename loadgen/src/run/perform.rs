@@ -194,7 +194,10 @@ async fn play_shared(
     let around = Circumstances {
         command: shareable_command(std::env::args()),
         started,
-        environment: Environment::of_this_machine(server),
+        environment: Environment {
+            real_time: Some(conclusion.real_time),
+            ..Environment::of_this_machine(server)
+        },
         cpu: Duration::from_nanos(cpu_ns().saturating_sub(cpu_before_ns)),
         rss_kib: usage::rss_kib_max().unwrap_or(0),
         server_cpu_s: stage.cpu_s().zip(server_cpu_before_s).map(|(after, before)| after - before),

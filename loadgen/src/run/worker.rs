@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::try_join_all;
 use futures::stream::SplitStream;
 use leasehold::memory::MemoryEndpoints;
+use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -26,11 +29,17 @@ use crate::run::outbox::{Outbox, post};
 use crate::run::pacer::release;
 use crate::run::packing::{Packing, Parcel};
 use crate::run::plan::Plan;
+use crate::run::priority::step_forward;
 use crate::run::probe::Probe;
 use crate::run::schedule::{Arrival, Schedule};
 use crate::run::usage;
 use crate::run::waiting::Waiting;
 
+/// Threads of a worker: what is due on one that is busy with an acquisition, most of a millisecond long, goes out on
+/// another.
+const THREADS_MIN: usize = 2;
+/// More would only wake each other up.
+const THREADS_MAX: usize = 4;
 /// How often a worker reports what it measured.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Workers report at times of their own in that second: all at once would be in each other's way.
@@ -41,33 +50,47 @@ pub(crate) fn main() -> io::Result<()> {
     // The other half of the bargain is in the link: it ends when the coordinator does, on every system.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    let outcome = work(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), None);
+    let link = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let real_time = step_forward();
+    let threads = thread::available_parallelism().map_or(THREADS_MIN, NonZero::get);
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(threads.clamp(THREADS_MIN, THREADS_MAX))
+        // Whether it may was seen above.
+        .on_thread_start(|| _ = step_forward())
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(async { follow_orders(frames(link)?, None, real_time).await });
+    // Nothing that is still running matters any more.
+    runtime.shutdown_background();
     outcome
         .map_err(|error| io::Error::new(error.kind(), format!("a worker, started by `loadgen run`: {error}")))
 }
 
-/// What a worker shares with the coordinator when it is a thread and not a process.
+/// What a worker shares with the coordinator as a thread of its process.
 pub(crate) struct Surroundings {
     pub(crate) memory: MemoryEndpoints,
     pub(crate) gate: Arc<Gate>,
 }
 
-/// Works until the run is over or the coordinator has gone.
-pub(crate) fn work(link: UnixStream, surroundings: Option<Surroundings>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// Works as a thread, until the run is over or the coordinator has gone. It has no other threads: its gate must hold all
+/// that it does.
+pub(crate) fn work(link: UnixStream, surroundings: Surroundings) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let Surroundings { memory, gate } = surroundings;
     let outcome = runtime.block_on(async {
-        let memory = surroundings.map(|surroundings| {
-            tokio::spawn(async move { surroundings.gate.keep().await });
-            surroundings.memory
-        });
-        follow_orders(frames(link)?, memory.as_ref()).await
+        tokio::spawn(async move { gate.keep().await });
+        follow_orders(frames(link)?, Some(&memory), false).await
     });
-    // Nothing that is still running matters any more.
     runtime.shutdown_background();
     outcome
 }
 
-async fn follow_orders(mut link: Frames, memory: Option<&MemoryEndpoints>) -> io::Result<()> {
+/// `real_time` is whether it comes before whatever else the machine has to do.
+async fn follow_orders(
+    mut link: Frames,
+    memory: Option<&MemoryEndpoints>,
+    real_time: bool,
+) -> io::Result<()> {
     let Some(Order::Assign { plan, nodes, paused }) = receive(&mut link).await? else {
         return Err(unexpected("an assignment"));
     };
@@ -85,7 +108,7 @@ async fn follow_orders(mut link: Frames, memory: Option<&MemoryEndpoints>) -> io
     loop {
         match receive(&mut link).await? {
             Some(Order::Calibrate) => {
-                let noise = calibration::noise().await?;
+                let noise = calibration::noise(real_time).await?;
                 send(&mut link, &Report::Noise(noise)).await?;
             }
             Some(Order::Begin { start_ns, spin_ns }) => {

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::super::run_json::Run;
 use super::super::table::{length, ms, per_second};
 use super::figures::Figures;
+use crate::run::priority::priority_name;
 
 /// What took how long: a row's name, what it means, and where its figures stand in `run.json`.
 const PHASES: [(&str, &str, &str); 11] = [
@@ -155,6 +156,7 @@ pub(super) fn surroundings(run: &Run, figures: &Figures) -> Markup {
                 dt { "Compiler" } dd { (environment.compiler) ", " (environment.profile) }
                 dt { "Processor" } dd { (environment.cpu.as_deref().unwrap_or("unknown")) " × " (figures.whole("environment.cores")) }
                 dt { "Kernel" } dd { (environment.kernel) }
+                @if let Some(real_time) = environment.real_time { dt { "Sent at" } dd { (priority_name(real_time)) } }
                 @match &environment.server {
                     Some(server) => {
                         dt { "Server" } dd { (server.version) }

@@ -119,6 +119,7 @@ fn run() -> Run {
             cpu: None,
             cores: 2,
             kernel: "Linux 6.18.0".to_owned(),
+            real_time: Some(true),
             server: Some(Server {
                 version: "redis 7.0.15".to_owned(),
                 settings: BTreeMap::from([("appendonly".to_owned(), "no".to_owned())]),
