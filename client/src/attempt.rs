@@ -1,4 +1,4 @@
-//! Runs one attempt to acquire: the machine of the protocol between a caller's future and the queues.
+//! Runs one attempt to acquire: the machine of the protocol between a caller's future, the queues, and word of hand-overs.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,10 +10,11 @@ use crate::dispatcher::Party;
 use crate::lease::Lease;
 use crate::lock;
 use crate::observer::{AttemptOutcome, AttemptReport};
-use crate::protocol::operation::{Reply, Request};
+use crate::protocol::operation::{HandOver, Reply, Request};
 use crate::protocol::validity::request_timeout_ms;
 use crate::protocol::{
-    Attempt, AttemptFailure, AttemptParams, Grant, HoldParams, LeaseName, Moment, OwnerId, Renewal,
+    Attempt, AttemptFailure, AttemptParams, EndpointId, EndpointSet, Grant, HoldParams, LeaseName, Moment,
+    OwnerId, Renewal,
 };
 use crate::ttl::Ttl;
 
@@ -41,38 +42,109 @@ pub(crate) struct Failed {
     pub(crate) replies: Vec<Option<Reply>>,
 }
 
-/// Makes one attempt. A future that is dropped half-way leaves nothing behind: what it may have taken is undone by the
-/// client's own tasks.
-pub(crate) async fn attempt(
-    core: &Arc<Core>,
-    name: &LeaseName,
+/// How far an attempt has come.
+pub(crate) enum Settled {
+    /// It won.
+    Won(Lease),
+    /// It is in line, and may be given the lock.
+    InLine(Pursuit),
+    /// It is over.
+    Failed(Failed),
+}
+
+/// One attempt, under way or in line. Dropping it leaves nothing behind: what it may have taken is undone by the client's own
+/// tasks.
+pub(crate) struct Pursuit {
+    run: Arc<Run>,
     terms: Terms,
-    ask: Ask,
-) -> Result<Lease, Failed> {
-    let run = Run::start(core, name, terms.ttl.ms(&core.rounds), ask);
-    let undo = UndoOnDrop(&run);
-    // Boxed: whoever waits its turn in line would keep room for its timer.
-    let outcome = Box::pin(run.outcome()).await;
-    run.report(outcome.as_ref().err().copied());
-    match outcome {
-        Ok(grant) => {
-            undo.disarm();
-            Ok(run.hold(grant, terms))
+    over: bool,
+}
+
+impl Pursuit {
+    /// Asks all endpoints.
+    pub(crate) fn start(core: &Arc<Core>, name: &LeaseName, terms: Terms, ask: Ask) -> Self {
+        Self { run: Run::start(core, name, terms.ttl.ms(&core.rounds), ask), terms, over: false }
+    }
+
+    /// Asks them again, as the same owner.
+    pub(crate) fn refresh(&self, proposal: u64) {
+        self.run.report(Some(AttemptFailure::Held { left_ms: 0 }));
+        self.run.drive(|progress| {
+            let now = self.run.core.clock.now();
+            (progress.asked, progress.first_reply, progress.last_reply) = (now, None, now);
+            progress.machine.handle_refresh(now, proposal);
+        });
+    }
+
+    /// Nobody waits any longer.
+    pub(crate) fn end_wait(&self) {
+        self.run.drive(|progress| progress.machine.handle_end_of_wait());
+    }
+
+    /// Waits until it is over, or in line.
+    pub(crate) async fn settle(mut self) -> Settled {
+        // Boxed: whoever waits its turn in line would keep room for its timer.
+        let Some(outcome) = Box::pin(self.run.outcome()).await else {
+            return Settled::InLine(self);
+        };
+        self.run.report(outcome.as_ref().err().copied());
+        self.over = true;
+        match outcome {
+            Ok(grant) => Settled::Won(self.run.hold(grant, self.terms)),
+            Err(failure) => Settled::Failed(Failed { failure, replies: self.replies() }),
         }
-        Err(failure) => Err(Failed { failure, replies: lock(&run.progress).machine.replies().to_vec() }),
+    }
+
+    /// What each endpoint said.
+    pub(crate) fn replies(&self) -> Vec<Option<Reply>> {
+        lock(&self.run.progress).machine.replies().to_vec()
+    }
+
+    /// The TTL that is asked for.
+    pub(crate) fn ttl_ms(&self) -> u32 {
+        self.run.subject.ttl_ms
+    }
+
+    /// Whether it has been decided.
+    pub(crate) fn is_decided(&self) -> bool {
+        !lock(&self.run.progress).machine.is_in_line()
+    }
+
+    /// Waits until something was decided since the last time.
+    pub(crate) async fn decided(&self) {
+        self.run.decided.notified().await;
     }
 }
 
-struct Run {
+impl Drop for Pursuit {
+    fn drop(&mut self) {
+        self.run.core.lines.forget(self.run.subject.owner);
+        if self.over {
+            return;
+        }
+        let mut cancelled = false;
+        self.run.drive(|progress| {
+            cancelled = !matches!(progress.machine.outcome(), Some(Err(_)));
+            progress.machine.handle_cancel();
+        });
+        if cancelled {
+            self.run.report(Some(AttemptFailure::Cancelled));
+        }
+    }
+}
+
+/// The machine of an attempt, and who waits for it.
+pub(crate) struct Run {
     core: Arc<Core>,
     subject: Subject,
-    t0: Moment,
     progress: Mutex<Progress>,
     decided: Notify,
 }
 
 struct Progress {
     machine: Attempt,
+    /// When endpoints were last asked.
+    asked: Moment,
     first_reply: Option<Moment>,
     last_reply: Moment,
 }
@@ -92,37 +164,61 @@ impl Run {
             patience_ms: timeout_ms.saturating_mul(2),
         };
         let machine = match ask.ticket {
-            Some(ticket) => Attempt::waiting(params, ticket),
+            Some(ticket) => Attempt::waiting(params, ticket, core.lines.heard()),
             None => Attempt::new(params),
         };
         let run = Arc::new(Self {
             core: Arc::clone(core),
             subject: Subject { name: name.clone(), owner, ttl_ms, timeout_ms },
-            t0,
-            progress: Mutex::new(Progress { machine, first_reply: None, last_reply: t0 }),
+            progress: Mutex::new(Progress { machine, asked: t0, first_reply: None, last_reply: t0 }),
             decided: Notify::new(),
         });
+        if ask.ticket.is_some() {
+            // Before the first request: word of a hand-over may come before the answer.
+            core.lines.remember(owner, &run);
+        }
         run.drive(|_| {});
         run
     }
 
-    /// Gives the machine an input and sends what it asks for. Says whether it is decided.
+    /// An endpoint that was admitted with this record gave it the lock.
+    pub(crate) fn handed_over(self: &Arc<Self>, endpoint: EndpointId, word: &HandOver) {
+        self.input(|progress, now| {
+            if progress.machine.outcome().is_none() {
+                progress.last_reply = now;
+            }
+            progress.machine.handle_hand_over(now, endpoint, word.proposal, word.fence);
+        });
+    }
+
+    /// These endpoints are heard from here on.
+    pub(crate) fn heard(self: &Arc<Self>, heard: EndpointSet) {
+        self.input(|progress, now| progress.machine.handle_heard(now, heard));
+    }
+
+    /// Gives the machine an input, and wakes whoever waits for it if there is something to see.
+    fn input(self: &Arc<Self>, input: impl FnOnce(&mut Progress, Moment)) {
+        if self.drive(|progress| input(progress, self.core.clock.now())) {
+            self.decided.notify_one();
+        }
+    }
+
+    /// Gives the machine an input and sends what it asks for. Says whether it is decided, or in line.
     fn drive(self: &Arc<Self>, input: impl FnOnce(&mut Progress)) -> bool {
         let mut progress = lock(&self.progress);
         input(&mut progress);
         let requests: Vec<Request> = std::iter::from_fn(|| progress.machine.poll_request()).collect();
-        let decided = progress.machine.outcome().is_some();
+        let decided = progress.machine.outcome().is_some() || progress.machine.is_in_line();
         drop(progress);
         self.core.send(self, &self.subject, requests);
         decided
     }
 
-    async fn outcome(self: &Arc<Self>) -> Result<Grant, AttemptFailure> {
+    /// Waits for its outcome; `None` if it is in line.
+    async fn outcome(self: &Arc<Self>) -> Option<Result<Grant, AttemptFailure>> {
         loop {
-            if self.drive(|progress| progress.machine.handle_hand_out(self.core.clock.now()))
-                && let Some(outcome) = lock(&self.progress).machine.outcome()
-            {
-                return outcome;
+            if self.drive(|progress| progress.machine.handle_hand_out(self.core.clock.now())) {
+                return lock(&self.progress).machine.outcome();
             }
             let timeout = lock(&self.progress).machine.poll_timeout();
             let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(self.core.clock.now())));
@@ -133,14 +229,16 @@ impl Run {
     }
 
     fn report(&self, failure: Option<AttemptFailure>) {
-        let (first, last) = {
+        let (asked, first, last, given) = {
             let progress = lock(&self.progress);
-            (progress.first_reply, progress.last_reply)
+            (progress.asked, progress.first_reply, progress.last_reply, progress.machine.was_handed_over())
         };
-        let took_ns = self.core.clock.now().ns_since(self.t0);
-        // A round that found the lock held, or was given up by its caller, says nothing about a majority's pace.
-        if matches!(failure, None | Some(AttemptFailure::NoQuorum | AttemptFailure::ValidityExhausted)) {
-            self.core.rounds.record(if failure.is_none() { last.ns_since(self.t0) } else { took_ns });
+        let took_ns = self.core.clock.now().ns_since(asked);
+        // A round that found the lock held, or was given up by its caller, says nothing about a majority's pace; nor does a wait.
+        if !given
+            && matches!(failure, None | Some(AttemptFailure::NoQuorum | AttemptFailure::ValidityExhausted))
+        {
+            self.core.rounds.record(if failure.is_none() { last.ns_since(asked) } else { took_ns });
         }
         self.core.observer.on_attempt(&AttemptReport {
             name: self.subject.name.to_string(),
@@ -159,16 +257,17 @@ impl Run {
 
     fn hold(&self, grant: Grant, terms: Terms) -> Lease {
         let hold_max = terms.hold_max.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let t0 = lock(&self.progress).machine.t0();
         let params = HoldParams {
             quorum: self.core.quorum,
             grant,
             ttl_ms: self.subject.ttl_ms,
             ttl_ms_max: self.core.limits.ttl_ms_max,
-            t0: self.t0,
+            t0,
             patience_ms: self.subject.timeout_ms,
             round_ns: self.core.rounds.p99_ns().unwrap_or_default(),
             renewal: terms.renewal,
-            renew_until: hold_max.map(|ns| self.t0.plus_ns(ns)),
+            renew_until: hold_max.map(|ns| t0.plus_ns(ns)),
             jitter_seed: self.core.chance.bits(),
         };
         Lease::hold(&self.core, self.subject.clone(), terms.ttl, params)
@@ -183,39 +282,12 @@ impl Party for Run {
     fn deliver(self: Arc<Self>, request: &Request, reply: Reply) {
         let Request { endpoint, round, .. } = *request;
         let answered = !matches!(reply, Reply::NotSent(_));
-        let decided = self.drive(|progress| {
-            let now = self.core.clock.now();
+        self.input(|progress, now| {
             if progress.machine.outcome().is_none() && answered {
                 progress.first_reply.get_or_insert(now);
                 progress.last_reply = now;
             }
             progress.machine.handle_reply(now, endpoint, round, reply);
         });
-        if decided {
-            self.decided.notify_one();
-        }
-    }
-}
-
-/// Undoes an attempt whose caller has gone.
-struct UndoOnDrop<'a>(&'a Arc<Run>);
-
-impl UndoOnDrop<'_> {
-    /// The caller took the lease.
-    fn disarm(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for UndoOnDrop<'_> {
-    fn drop(&mut self) {
-        let mut cancelled = false;
-        self.0.drive(|progress| {
-            cancelled = !matches!(progress.machine.outcome(), Some(Err(_)));
-            progress.machine.handle_cancel();
-        });
-        if cancelled {
-            self.0.report(Some(AttemptFailure::Cancelled));
-        }
     }
 }

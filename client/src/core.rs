@@ -20,7 +20,7 @@ use crate::observer::Observer;
 use crate::peers::Peers;
 use crate::protocol::gate::Standing;
 use crate::protocol::operation::{Operation, Reply, Request};
-use crate::protocol::{ClientId, LeaseName, OwnerId, Quorum};
+use crate::protocol::{ClientId, EndpointId, LeaseName, OwnerId, Quorum};
 use crate::rtt::RoundTimes;
 use crate::status::{EndpointState, EndpointStatus};
 use crate::waiting::hear;
@@ -170,6 +170,11 @@ impl Core {
             reason: link.standing.borrow().state(self.clock.now()).to_string(),
         };
         EndpointReasons(missing.map(reason).collect())
+    }
+
+    /// Whether word with this record of admission comes from the endpoint as it was admitted.
+    pub(crate) fn vouches_for(&self, endpoint: EndpointId, member: &str) -> bool {
+        self.links[endpoint.index()].standing.borrow().vouches_for(member)
     }
 
     /// Each endpoint's standing, now and from now on.

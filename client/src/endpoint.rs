@@ -5,10 +5,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
+use crate::protocol::ClientId;
 pub(crate) use crate::protocol::call::{Admission, CallError, Connection};
-use crate::protocol::operation::Operation;
+use crate::protocol::operation::{HandOver, Operation};
 use crate::protocol::wire::{AdmitReply, BatchReply};
-use crate::protocol::{ClientId, LeaseName};
 
 /// One server that votes.
 ///
@@ -66,8 +66,8 @@ pub(crate) enum Wake {
     Heard,
     /// It is not heard any more.
     Unheard,
-    /// It is the client's turn to take the lock of this name.
-    Turn(LeaseName),
+    /// It gave a lock to the client.
+    HandedOver(HandOver),
 }
 
 /// What an operator needs to know of an endpoint before changing it.

@@ -1,16 +1,17 @@
 //! Who waits in this process, for which name: one line a name, of which only the first asks the endpoints, in the name of
 //! the whole client.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::Notify;
 
+use crate::attempt::Run;
 use crate::chance::Chance;
 use crate::lock;
-use crate::protocol::operation::Reply;
-use crate::protocol::{EndpointId, EndpointSet, LeaseName, Moment, Quorum, Waiting};
+use crate::protocol::operation::{HandOver, Reply};
+use crate::protocol::{EndpointId, EndpointSet, LeaseName, Moment, OwnerId, Quorum, Waiting};
 
 /// Waiters in one line of one process. Who comes when it is full polls beside it.
 const LINE_LEN_MAX: usize = 16_384;
@@ -19,14 +20,16 @@ const LINE_LEN_MAX: usize = 16_384;
 pub(crate) struct Lines {
     chance: Chance,
     table: Mutex<Table>,
-    /// Whether wake-ups are listened for. Until a client meets with a lock that is held, waiting costs it nothing.
+    /// Whether hand-overs are listened for. Until a client meets with a lock that is held, waiting costs it nothing.
     open: AtomicBool,
 }
 
 #[derive(Default)]
 struct Table {
     lines: BTreeMap<LeaseName, VecDeque<Arc<Place>>>,
-    /// Endpoints whose wake-ups reach this client.
+    /// Attempts that may be given a lock.
+    runs: HashMap<OwnerId, Weak<Run>>,
+    /// Endpoints whose words reach this client.
     heard: EndpointSet,
 }
 
@@ -48,7 +51,7 @@ impl Lines {
         Self { chance: chance.clone(), table: Mutex::default(), open: AtomicBool::new(false) }
     }
 
-    /// Whether whoever asks for a lease must stand in line first, so that no wake-up finds nobody.
+    /// Whether whoever asks for a lease must stand in line first, so that its client asks for one of them at a time.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
@@ -72,12 +75,10 @@ impl Lines {
         place
     }
 
-    /// Leaves a line. Says whether nobody is left in it.
-    pub(crate) fn leave(&self, name: &LeaseName, place: &Arc<Place>) -> bool {
+    /// Leaves a line.
+    pub(crate) fn leave(&self, name: &LeaseName, place: &Arc<Place>) {
         let mut table = lock(&self.table);
-        let Some(line) = table.lines.get_mut(name) else {
-            return true;
-        };
+        let Some(line) = table.lines.get_mut(name) else { return };
         let was_first = line.front().is_some_and(|first| Arc::ptr_eq(first, place));
         if was_first {
             line.pop_front();
@@ -86,40 +87,61 @@ impl Lines {
         }
         let Some(first) = line.front().map(Arc::clone) else {
             table.lines.remove(name);
-            return true;
+            return;
         };
         drop(table);
         if was_first {
             lock(&first.state).first = true;
             first.moved.notify_one();
         }
-        false
     }
 
-    /// An endpoint says that it is this client's turn for a name. Says whether anybody waits for it.
-    pub(crate) fn wake(&self, now: Moment, name: &LeaseName, endpoint: EndpointId) -> bool {
-        let first = lock(&self.table).lines.get(name).and_then(|line| line.front().map(Arc::clone));
-        first.is_some_and(|first| {
+    /// An attempt may be given a lock from here on.
+    pub(crate) fn remember(&self, owner: OwnerId, run: &Arc<Run>) {
+        lock(&self.table).runs.insert(owner, Arc::downgrade(run));
+    }
+
+    /// It is over.
+    pub(crate) fn forget(&self, owner: OwnerId) {
+        lock(&self.table).runs.remove(&owner);
+    }
+
+    /// An endpoint gave a lock to an attempt. It counts as its vote if it is known to be from there; else it is cause to ask.
+    /// Of an attempt that is over nothing stands anywhere, or will not for long.
+    pub(crate) fn hand_over(&self, now: Moment, endpoint: EndpointId, word: &HandOver, known: bool) {
+        let (run, first) = {
+            let table = lock(&self.table);
+            let first = table.lines.get(&word.name).and_then(|line| line.front().map(Arc::clone));
+            (table.runs.get(&word.owner).and_then(Weak::upgrade), first)
+        };
+        let Some(run) = run else { return };
+        if known {
+            run.handed_over(endpoint, word);
+        }
+        if let Some(first) = first {
             first.wake(now, endpoint);
-            true
-        })
+        }
     }
 
-    /// The wake-ups of an endpoint reach this client from here on, or do so no longer. Some may have been missed.
-    pub(crate) fn hear(&self, now: Moment, endpoint: EndpointId, heard: bool) {
-        let firsts: Vec<Arc<Place>> = {
+    /// The words of an endpoint reach this client from here on, or do so no longer. Some may have been missed.
+    pub(crate) fn hear(&self, now: Moment, endpoint: EndpointId, is_heard: bool) {
+        let (firsts, runs, heard) = {
             let mut table = lock(&self.table);
-            if heard {
+            if is_heard {
                 table.heard.insert(endpoint);
             } else {
                 table.heard.remove(endpoint);
             }
-            table.lines.values().filter_map(|line| line.front().map(Arc::clone)).collect()
+            let firsts: Vec<_> =
+                table.lines.values().filter_map(|line| line.front().map(Arc::clone)).collect();
+            let runs: Vec<_> = table.runs.values().filter_map(Weak::upgrade).collect();
+            (firsts, runs, table.heard)
         };
+        runs.iter().for_each(|run| run.heard(heard));
         firsts.iter().for_each(|first| first.wake(now, endpoint));
     }
 
-    /// Endpoints whose wake-ups reach this client.
+    /// Endpoints whose words reach this client.
     pub(crate) fn heard(&self) -> EndpointSet {
         lock(&self.table).heard
     }
@@ -138,14 +160,19 @@ impl Place {
         state.first.then(|| state.machine.poll_timeout())
     }
 
-    /// It tries.
+    /// It asks.
     pub(crate) fn start(&self) {
         lock(&self.state).machine.handle_start();
     }
 
-    /// It tried, and this is what each endpoint said.
-    pub(crate) fn refused(&self, now: Moment, replies: &[Option<Reply>], heard: EndpointSet) {
-        lock(&self.state).machine.handle_refusal(now, replies, heard);
+    /// It is in line on endpoints, and this is what each of them said.
+    pub(crate) fn in_line(&self, now: Moment, replies: &[Option<Reply>], ttl_ms: u32) {
+        lock(&self.state).machine.handle_in_line(now, replies, ttl_ms);
+    }
+
+    /// It asked in vain.
+    pub(crate) fn failed(&self, now: Moment) {
+        lock(&self.state).machine.handle_failure(now);
     }
 
     /// Waits until something about it has changed since the last time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::attempt::{Ask, Failed, Terms, attempt};
+use crate::attempt::{Ask, Failed, Pursuit, Settled, Terms};
 use crate::config;
 use crate::core::Core;
 use crate::error::{AcquireError, ReleaseError};
@@ -103,7 +103,18 @@ impl LeaseRequest {
     pub async fn try_acquire(self) -> Result<Lease, AcquireError> {
         let (name, terms) = self.checked()?;
         let ask = Ask { proposal: self.core.next_proposal(), ticket: None };
-        attempt(&self.core, name, terms, ask).await.map_err(|failed| self.error(name, terms, &failed))
+        let mut pursuit = Pursuit::start(&self.core, name, terms, ask);
+        loop {
+            match pursuit.settle().await {
+                Settled::Won(lease) => return Ok(lease),
+                Settled::Failed(failed) => return Err(self.error(name, terms, &failed)),
+                // Without a ticket nobody gets there.
+                Settled::InLine(in_line) => {
+                    in_line.end_wait();
+                    pursuit = in_line;
+                }
+            }
+        }
     }
 
     /// Acquires the lease, does `work` under it, and releases it. Work and lease are polled together: when the lease is lost,

@@ -61,7 +61,7 @@ impl Standing {
     pub(crate) fn state(&self, now: Moment) -> EndpointState {
         match self {
             Self::Connecting => EndpointState::Connecting,
-            Self::Admitted { quarantined_until } => match quarantined_until.ns_since(now) {
+            Self::Admitted { quarantined_until, .. } => match quarantined_until.ns_since(now) {
                 0 => EndpointState::Ready,
                 left => EndpointState::Quarantined { left: Duration::from_nanos(left) },
             },

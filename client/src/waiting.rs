@@ -7,15 +7,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Ask, Failed, Terms, attempt};
-use crate::core::{Core, Subject};
-use crate::dispatcher::Party;
+use crate::attempt::{Ask, Failed, Pursuit, Settled, Terms};
+use crate::core::Core;
 use crate::endpoint::Wake;
 use crate::lease::Lease;
 use crate::lines::Place;
-use crate::protocol::operation::{Action, Reply, Request, Round};
-use crate::protocol::waiting::PLACE_MS;
-use crate::protocol::{AttemptFailure, EndpointId, EndpointSet, LeaseName, OwnerId};
+use crate::protocol::{AttemptFailure, EndpointId, LeaseName};
 
 /// Why a wait ended without a lease.
 pub(crate) enum Unheld {
@@ -40,43 +37,54 @@ pub(crate) async fn acquire(
     let mut proposal = seat.as_ref().is_none_or(Seat::is_due).then_some(ticket);
     // Boxed, as is what an attempt keeps while it is under way: a waiter takes less than 1 KiB.
     let mut last: Option<Box<Failed>> = None;
+    let mut pursuit: Option<Pursuit> = None;
     loop {
         let over = match &seat {
-            Some(seat) => !seat.due(give_up).await,
+            Some(seat) => !seat.due(give_up, pursuit.as_ref()).await,
             None => false,
         };
         if core.is_closed() {
             return Err(Unheld::Shutdown);
         }
-        if over && let Some(failed) = last {
-            return Err(Unheld::Failed(*failed));
-        }
-        // Who gives up unless it wins now wants no place on the endpoints.
-        let wish = (!over).then_some(ticket);
-        if let Some(seat) = &mut seat {
-            seat.place.start();
-            seat.on_endpoints |= !over;
-        }
-        let ask = Ask { proposal: proposal.take().unwrap_or_else(|| core.next_proposal()), ticket: wish };
-        let failed = match attempt(core, name, *terms, ask).await {
-            Ok(lease) => {
-                if let Some(seat) = &mut seat {
-                    seat.on_endpoints = false;
-                }
-                return Ok(lease);
+        let current = match pursuit.take() {
+            Some(pursuit) if over => {
+                pursuit.end_wait();
+                pursuit
             }
-            Err(failed) => failed,
+            Some(pursuit) => {
+                if !pursuit.is_decided() {
+                    seat.as_ref().inspect(|seat| seat.place.start());
+                    pursuit.refresh(core.next_proposal());
+                }
+                pursuit
+            }
+            None if over && let Some(failed) = last => return Err(Unheld::Failed(*failed)),
+            None => {
+                seat.as_ref().inspect(|seat| seat.place.start());
+                let proposal = proposal.take().unwrap_or_else(|| core.next_proposal());
+                // Who gives up unless it wins now wants no place on the endpoints.
+                let ask = Ask { proposal, ticket: (!over).then_some(ticket) };
+                Pursuit::start(core, name, *terms, ask)
+            }
         };
-        if over || !is_worth_waiting(failed.failure) {
-            return Err(Unheld::Failed(failed));
+        match Box::pin(current.settle()).await {
+            Settled::Won(lease) => return Ok(lease),
+            Settled::InLine(current) => {
+                let seat = seat.get_or_insert_with(|| Seat::take(core, name));
+                seat.place.in_line(core.clock.now(), &current.replies(), current.ttl_ms());
+                pursuit = Some(current);
+            }
+            Settled::Failed(failed) if over || !is_worth_waiting(failed.failure) => {
+                return Err(Unheld::Failed(failed));
+            }
+            Settled::Failed(failed) => {
+                if matches!(failed.failure, AttemptFailure::Held { .. }) {
+                    core.listen();
+                }
+                seat.get_or_insert_with(|| Seat::take(core, name)).place.failed(core.clock.now());
+                last = Some(Box::new(failed));
+            }
         }
-        if matches!(failed.failure, AttemptFailure::Held { .. }) {
-            core.listen();
-        }
-        let seat = seat.get_or_insert_with(|| Seat::take(core, name));
-        seat.on_endpoints = true;
-        seat.place.refused(core.clock.now(), &failed.replies, core.lines.heard());
-        last = Some(Box::new(failed));
     }
 }
 
@@ -93,13 +101,11 @@ struct Seat<'a> {
     core: &'a Arc<Core>,
     name: &'a LeaseName,
     place: Arc<Place>,
-    /// Whether the client may be in line on endpoints on its behalf.
-    on_endpoints: bool,
 }
 
 impl<'a> Seat<'a> {
     fn take(core: &'a Arc<Core>, name: &'a LeaseName) -> Self {
-        Self { core, name, place: core.lines.enter(name, core.quorum), on_endpoints: false }
+        Self { core, name, place: core.lines.enter(name, core.quorum) }
     }
 
     fn is_due(&self) -> bool {
@@ -111,58 +117,48 @@ impl<'a> Seat<'a> {
         Some(Instant::now() + Duration::from_nanos(at.ns_since(self.core.clock.now())))
     }
 
-    /// Waits until it should try. False if the wait is over first.
-    async fn due(&self, give_up: Option<Instant>) -> bool {
+    /// Waits until it should ask, or what it asked is decided. False if the wait is over first.
+    async fn due(&self, give_up: Option<Instant>, pursuit: Option<&Pursuit>) -> bool {
         loop {
-            if self.is_due() || self.core.is_closed() {
+            if self.is_due() || self.core.is_closed() || pursuit.is_some_and(Pursuit::is_decided) {
                 return true;
             }
             if give_up.is_some_and(|end| end <= Instant::now()) {
                 return false;
             }
-            match [self.try_at(), give_up].into_iter().flatten().min() {
-                None => self.place.moved().await,
+            let until = [self.try_at(), give_up].into_iter().flatten().min();
+            match (until, pursuit) {
+                (None, None) => self.place.moved().await,
                 // When it is time, the next look tells for what.
-                Some(until) => drop(tokio::time::timeout_at(until, self.place.moved()).await),
+                (Some(until), None) => drop(tokio::time::timeout_at(until, self.place.moved()).await),
+                // Boxed: only the first of a line asks.
+                (until, Some(pursuit)) => Box::pin(self.moved_or_decided(until, pursuit)).await,
             }
+        }
+    }
+
+    async fn moved_or_decided(&self, until: Option<Instant>, pursuit: &Pursuit) {
+        let elapsed = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.place.moved() => {}
+            () = pursuit.decided() => {}
+            () = elapsed => {}
         }
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        // Who comes next in this process takes over the place on the endpoints.
-        let nobody_left = self.core.lines.leave(self.name, &self.place);
-        if nobody_left && self.on_endpoints {
-            leave(self.core, self.name, self.core.quorum.all());
-        }
+        self.core.lines.leave(self.name, &self.place);
     }
 }
 
-/// Leaves the line of a name on endpoints, and hands on the turn where it has come.
-fn leave(core: &Core, name: &LeaseName, endpoints: EndpointSet) {
-    let subject = Subject {
-        name: name.clone(),
-        owner: OwnerId::of(core.client, 0),
-        ttl_ms: PLACE_MS,
-        timeout_ms: core.limits.request_timeout_ms,
-    };
-    let request = |endpoint| Request { endpoint, round: Round::default(), action: Action::Leave };
-    core.send(&Arc::new(Nobody), &subject, endpoints.iter().map(request).collect());
-}
-
-/// Whoever has left needs no answer.
-struct Nobody;
-
-impl Party for Nobody {
-    fn wants(&self, _: &Request) -> bool {
-        true
-    }
-
-    fn deliver(self: Arc<Self>, _: &Request, _: Reply) {}
-}
-
-/// Hands on what an endpoint says to waiters, until the client ends. A turn that nobody here wants is given back.
+/// Hands on what an endpoint says to waiters, until the client ends.
 pub(crate) async fn hear(
     core: Weak<Core>,
     endpoint: EndpointId,
@@ -175,8 +171,10 @@ pub(crate) async fn hear(
         match wake {
             Wake::Heard => core.lines.hear(now, endpoint, true),
             Wake::Unheard => core.lines.hear(now, endpoint, false),
-            Wake::Turn(name) if core.lines.wake(now, &name, endpoint) => {}
-            Wake::Turn(name) => leave(&core, &name, [endpoint].into_iter().collect()),
+            Wake::HandedOver(word) => {
+                let known = core.vouches_for(endpoint, &word.member);
+                core.lines.hand_over(now, endpoint, &word, known);
+            }
         }
     }
 }

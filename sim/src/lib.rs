@@ -14,6 +14,7 @@
 //! * [`time`], [`random`], [`queue`]: clocks, chance and order.
 
 pub mod controls;
+mod hand_overs;
 pub mod plan;
 pub mod queue;
 pub mod random;
@@ -23,7 +24,6 @@ mod server;
 pub mod shrink;
 pub mod swarm;
 pub mod time;
-mod turns;
 pub mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -77,15 +77,21 @@ pub enum Control {
     NeverAdmittedAgain,
     /// Whoever comes first in its process's line is not told so.
     WaiterForgotten,
-    /// An endpoint wakes the second in line as well, while it keeps the lock for the first.
-    TwoWoken,
+    /// An endpoint tells the second in line as well that it has the lock.
+    TwoGiven,
     /// Whoever stands in line waits for its wake-up alone, and for ever.
     NoPoll,
+    /// A hand-over counts for the newest time that the waiter asked, not for the one that it answers.
+    HandOverForNewest,
+    /// Whoever asks again and has the lock is told yes, but the lock lasts no longer for it.
+    RefreshKeepsExpiry,
+    /// An endpoint that gives no votes hands over all the same.
+    HandOverInQuarantine,
 }
 
 impl Control {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         Self::MajorityOfOne,
         Self::NoRaise,
         Self::RaiseUnowned,
@@ -118,8 +124,11 @@ impl Control {
         Self::RenewalForgotten,
         Self::NeverAdmittedAgain,
         Self::WaiterForgotten,
-        Self::TwoWoken,
+        Self::TwoGiven,
         Self::NoPoll,
+        Self::HandOverForNewest,
+        Self::RefreshKeepsExpiry,
+        Self::HandOverInQuarantine,
     ];
 
     /// Where its seeds are drawn from; everywhere, if nothing is said.
@@ -133,6 +142,8 @@ impl Control {
             Self::NoHandOutCheck => Bias::WinnersAsleep,
             Self::QuarantineFirst => Bias::FlushedAgain,
             Self::NoPoll => Bias::HoldersDie,
+            Self::HandOverForNewest | Self::RefreshKeepsExpiry => Bias::HandedOverUnheard,
+            Self::HandOverInQuarantine => Bias::RestartedInLine,
             _ => return None,
         })
     }

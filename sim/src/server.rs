@@ -12,10 +12,10 @@ use leasehold::protocol::operation::{Action, Operation, Reply};
 use leasehold::protocol::wire::{AdmitReply, BatchReply};
 use leasehold::scripts::Settings;
 
+use crate::hand_overs::HandOvers;
 use crate::plan::{Data, ServerPlan};
 use crate::sabotage::Control;
 use crate::time::{At, Clock, NS_PER_MS};
-use crate::turns::Turns;
 
 /// How many earlier data sets are kept, and how far apart in time.
 const EARLIER_LEN: usize = 64;
@@ -56,13 +56,11 @@ pub(crate) struct Server {
     pub(crate) sabotage: Option<Control>,
     /// The longest TTL that leases are asked for with.
     ttl_ms_high: u32,
-    /// Who listens for turns.
+    /// Who listens for what it is given.
     pub(crate) listeners: BTreeSet<ClientId>,
-    pub(crate) turns: Turns,
+    pub(crate) hand_overs: HandOvers,
     /// Half of an admission that control splits in two: what is to be written, and in which process.
     pub(crate) second_write: Option<(u64, Arc<str>)>,
-    /// A turn that a control gives besides.
-    pub(crate) second_turn: Option<(ClientId, leasehold::LeaseName)>,
 }
 
 impl Server {
@@ -91,9 +89,8 @@ impl Server {
             sabotage,
             ttl_ms_high,
             listeners: BTreeSet::new(),
-            turns: Turns::default(),
+            hand_overs: HandOvers::default(),
             second_write: None,
-            second_turn: None,
         }
     }
 
@@ -189,7 +186,6 @@ impl Server {
     }
 
     pub(crate) fn flush(&mut self) {
-        self.turns = Turns::default();
         self.store.flush();
     }
 
@@ -203,7 +199,6 @@ impl Server {
                 self.store = earlier;
                 self.restore_listeners();
             }
-            self.turns = Turns::default();
             if self.sabotage != Some(Control::RunIdOnly) {
                 self.store.promote(incarnation);
             }
@@ -311,7 +306,10 @@ impl Server {
         let mut replies = Vec::new();
         for operation in operations {
             let before = self.prepare(control, operation, time_us);
-            match self.store.run(&self.settings, &member, std::slice::from_ref(operation), time_us) {
+            self.keep_back(control, operation, time_us);
+            let reply = self.store.run(&self.settings, &member, std::slice::from_ref(operation), time_us);
+            self.put_back(operation, time_us);
+            match reply {
                 BatchReply::Done { replies: one, .. } => {
                     let kept = one
                         .into_iter()
@@ -433,7 +431,6 @@ impl Server {
 
     /// Its clock jumps.
     pub(crate) fn step_ms(&mut self, now: At, ms: i64) {
-        self.turns = Turns::default();
         self.clock.step_ns(now, ms.saturating_mul(i64::try_from(NS_PER_MS).unwrap_or(i64::MAX)));
     }
 

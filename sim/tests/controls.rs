@@ -39,6 +39,9 @@ fn rules_that_matter_in_a_few_histories_are_found_in_the_corner_of_those() {
         Control::NoHandOutCheck,
         Control::QuarantineFirst,
         Control::NoPoll,
+        Control::HandOverForNewest,
+        Control::RefreshKeepsExpiry,
+        Control::HandOverInQuarantine,
     ] {
         let verdict = controls::check(control, 0, 200, 2);
         assert!(verdict.found.is_some() && verdict.unsound.is_empty(), "{verdict:?}");
@@ -68,8 +71,8 @@ fn with_all_rules_in_place_no_corner_shows_anything() {
 }
 
 #[test]
-fn a_waiter_that_is_forgotten_and_two_that_are_woken_are_found() {
-    for control in [Control::WaiterForgotten, Control::TwoWoken] {
+fn a_waiter_that_is_forgotten_and_two_that_are_given_one_lock_are_found() {
+    for control in [Control::WaiterForgotten, Control::TwoGiven] {
         let verdict = controls::check(control, 1_000_000, 300, 2);
         assert!(verdict.found.is_some(), "{verdict:?}");
     }

@@ -3,7 +3,7 @@
 
 use super::keyspace::{Keyspace, WrongType};
 use super::store::{Left, Refusal, Value, quarantine_left_ms, refuse};
-use super::waiting::Bells;
+use super::waiting::{Bells, Parked};
 use crate::protocol::operation::{Action, Operation, Reply};
 use crate::protocol::{Fence, LeaseName, OwnerId};
 use crate::scripts::Settings;
@@ -18,11 +18,13 @@ pub(super) struct Batch<'a> {
     pub(super) keys: &'a mut Keyspace,
     pub(super) bells: &'a mut Bells,
     pub(super) settings: &'a Settings,
+    /// The server's record of admission.
+    pub(super) member: &'a str,
     pub(super) server_time_us: u64,
     pub(super) now_ms: u64,
-    quarantine_ms: u64,
+    pub(super) quarantine_ms: u64,
     /// Whether any shadow may stand.
-    shadows: bool,
+    pub(super) shadows: bool,
     /// Whether any line may stand.
     pub(super) waiters: bool,
 }
@@ -38,10 +40,9 @@ enum Standing<Own> {
 pub(super) struct Target {
     pub(super) name: LeaseName,
     pub(super) lock: String,
-    shadow: String,
+    pub(super) shadow: String,
     fence: String,
     pub(super) wait: String,
-    pub(super) turn: String,
     pub(super) owner: OwnerId,
 }
 
@@ -50,13 +51,14 @@ impl<'a> Batch<'a> {
         keys: &'a mut Keyspace,
         bells: &'a mut Bells,
         settings: &'a Settings,
+        member: &'a str,
         server_time_us: u64,
     ) -> Self {
         let now_ms = server_time_us / 1_000;
         let quarantine_ms = quarantine_left_ms(keys, settings, now_ms);
         let shadows = keys.exists(&settings.shadows_key(), now_ms);
         let waiters = keys.exists(&settings.waiters_key(), now_ms);
-        Self { keys, bells, settings, server_time_us, now_ms, quarantine_ms, shadows, waiters }
+        Self { keys, bells, settings, member, server_time_us, now_ms, quarantine_ms, shadows, waiters }
     }
 
     pub(super) fn run(&mut self, operation: &Operation) -> Result<Reply, Refusal> {
@@ -64,7 +66,6 @@ impl<'a> Batch<'a> {
         let target = Target {
             name: name.clone(),
             wait: self.settings.wait_key(name),
-            turn: self.settings.turn_key(name),
             lock: self.settings.lock_key(name),
             shadow: self.settings.shadow_key(name),
             fence: self.settings.fence_key(name.stripe()),
@@ -85,7 +86,6 @@ impl<'a> Batch<'a> {
             Action::AcquireOrWait { ttl_ms, proposal, ticket } => {
                 self.acquire(&target, ttl_ms, proposal, Some(ticket))
             }
-            Action::Leave => Ok(self.leave(&target)),
             Action::Extend { ttl_ms, fence } => self.extend(&target, ttl_ms, fence),
             Action::Heal { ttl_ms, fence } => self.heal(&target, ttl_ms, fence),
             Action::Raise { fence } => self.raise(&target, fence),
@@ -107,31 +107,30 @@ impl<'a> Batch<'a> {
             return Ok(Reply::Quarantined { left_ms: self.quarantine_ms });
         }
         let place = self.place_of(proposal, ticket.unwrap_or(proposal));
-        let place_wanted = ticket.map(|_| place);
+        let stripe = target.name.stripe();
+        let parked = ticket.map(|_| Parked { owner: target.owner, proposal, stripe, ttl_ms });
         if let Standing::Foreign(reply) = self.shadow_of(target)? {
-            return Ok(self.held(target, reply, place_wanted));
+            return Ok(self.held(target, reply, place, parked));
         }
         if self.waiters
-            && let Some(left_ms) = self.kept_ms(target, place)
+            && let Some(left_ms) = self.given_ms(target, place)
         {
-            return Ok(self.held(target, Reply::Held { left_ms }, place_wanted));
+            return Ok(self.held(target, Reply::Held { left_ms }, place, parked));
         }
-        let (earliest, latest) = (
-            self.server_time_us.saturating_sub(PROPOSAL_SLACK_US),
-            self.server_time_us.saturating_add(PROPOSAL_SLACK_US),
-        );
-        let token = self.drawn(target)?.saturating_add(1).max(proposal.clamp(earliest, latest));
-        if token >= TOKEN_END {
-            return refuse(format!("key {} has run out of tokens", target.fence));
-        }
-        let fence = Fence::new(token);
+        let fence = self.next_token(&target.fence, proposal)?;
         if self.keys.set_if_free(&target.lock, target.value(fence), ttl_ms.into(), self.now_ms) {
             self.write_stripe(target, fence);
             return Ok(Reply::Granted { fence });
         }
         Ok(match self.standing(target) {
-            Standing::Own(held) => Reply::Granted { fence: held.token(target)? },
-            Standing::Foreign(reply) => self.held(target, reply, place_wanted),
+            Standing::Own(held) => {
+                // Who asks again counts a yes from this request on: it must be worth a whole TTL.
+                if parked.is_some() {
+                    self.keys.prolong(&target.lock, ttl_ms.into(), self.now_ms);
+                }
+                Reply::Granted { fence: held.token(target)? }
+            }
+            Standing::Foreign(reply) => self.held(target, reply, place, parked),
             Standing::Nothing => Reply::Missing,
         })
     }
@@ -211,11 +210,11 @@ impl<'a> Batch<'a> {
         if own {
             self.keys.remove(&target.lock, self.now_ms);
         }
-        if self.waiters && !matches!(standing, Standing::Foreign(_)) {
-            // Who has the turn is done with the lock as well. An undo that freed nothing wakes nobody.
-            let turn = self.end_turn(target);
-            if own || own_shadow || turn {
-                self.give_turn(target, None);
+        if self.waiters {
+            self.leave(target);
+            // An undo that freed nothing hands nothing over.
+            if own || own_shadow && matches!(standing, Standing::Nothing) {
+                self.hand_over(target, None);
             }
         }
         Ok(match standing {
@@ -268,12 +267,28 @@ impl<'a> Batch<'a> {
 
     /// The largest token drawn from the stripe.
     fn drawn(&self, target: &Target) -> Result<u64, Refusal> {
-        let Some(text) = self.keys.text(&target.fence, self.now_ms)? else {
+        self.drawn_from(&target.fence)
+    }
+
+    fn drawn_from(&self, key: &str) -> Result<u64, Refusal> {
+        let Some(text) = self.keys.text(key, self.now_ms)? else {
             return Ok(0);
         };
-        let no_token =
-            |_| Refusal(format!("key {} does not hold a token; restore or delete it", target.fence).into());
+        let no_token = |_| Refusal(format!("key {key} does not hold a token; restore or delete it").into());
         text.parse().map_err(no_token)
+    }
+
+    /// The token that an acquire with this proposal draws.
+    pub(super) fn next_token(&self, key: &str, proposal: u64) -> Result<Fence, Refusal> {
+        let (earliest, latest) = (
+            self.server_time_us.saturating_sub(PROPOSAL_SLACK_US),
+            self.server_time_us.saturating_add(PROPOSAL_SLACK_US),
+        );
+        let token = self.drawn_from(key)?.saturating_add(1).max(proposal.clamp(earliest, latest));
+        if token >= TOKEN_END {
+            return refuse(format!("key {key} has run out of tokens"));
+        }
+        Ok(Fence::new(token))
     }
 
     /// Nothing drawn later from this stripe will be as small as the token.

@@ -97,6 +97,14 @@ impl Keyspace {
         self.entries.remove(key).filter(|entry| entry.stands(now_ms)).map(|entry| entry.value)
     }
 
+    /// `GET`, then `DEL`.
+    pub(super) fn take_text(&mut self, key: &str, now_ms: u64) -> Option<String> {
+        match self.remove(key, now_ms) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// `PEXPIRE`.
     pub(super) fn expire(&mut self, key: &str, ttl_ms: u64, now_ms: u64) {
         if let Some(entry) = self.entries.get_mut(key) {

@@ -63,11 +63,11 @@ pub(super) struct Process {
     network: Network,
     /// Why it refuses everything.
     refusal: Option<Arc<str>>,
-    /// Clients that listen for their turns.
+    /// Clients that listen for hand-overs.
     listeners: BTreeMap<ClientId, mpsc::Sender<Wake>>,
 }
 
-/// Turns that may wait to be read by one client. More are lost, as on a connection that breaks.
+/// Words that may wait to be read by one client. More are lost, as on a connection that breaks.
 const WAKES_LEN_MAX: usize = 4_096;
 
 /// A clock that runs at a pace of its own and can be stepped.
@@ -155,7 +155,7 @@ impl Process {
         }
     }
 
-    /// Lets a client listen for its turns, while it can reach the server.
+    /// Lets a client listen for hand-overs, while it can reach the server.
     pub(super) fn listen(&mut self, client: ClientId, connected: bool) -> mpsc::Receiver<Wake> {
         let (sender, receiver) = mpsc::channel(WAKES_LEN_MAX);
         if connected {
@@ -185,10 +185,11 @@ impl Process {
         }
     }
 
-    /// Tells clients of their turns. Whoever no longer listens is struck off.
+    /// Tells clients what they were given. Whoever no longer listens is struck off.
     fn ring(&mut self) {
-        while let Some((client, name)) = self.store.poll_turn() {
-            let said = self.listeners.get(&client).map(|listener| listener.try_send(Wake::Turn(name)));
+        while let Some(word) = self.store.poll_hand_over() {
+            let client = word.owner.client();
+            let said = self.listeners.get(&client).map(|listener| listener.try_send(Wake::HandedOver(word)));
             if matches!(said, None | Some(Err(TrySendError::Closed(_)))) {
                 self.listeners.remove(&client);
                 self.store.stop_listening(client);

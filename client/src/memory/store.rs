@@ -12,11 +12,11 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::keyspace::{Keyspace, WrongType};
 use super::waiting::Bells;
+use crate::protocol::ClientId;
 use crate::protocol::call::Admission;
-use crate::protocol::operation::{Operation, Reply};
+use crate::protocol::operation::{HandOver, Operation, Reply};
 use crate::protocol::validity::QUARANTINE_MS;
 use crate::protocol::wire::{AdmitReply, BatchReply};
-use crate::protocol::{ClientId, LeaseName};
 use crate::scripts::Settings;
 
 /// The id of a set that nobody has declared.
@@ -99,7 +99,7 @@ impl Store {
         if let Some(reason) = self.stranger(settings, member, server_time_us / 1_000) {
             return BatchReply::NotAdmitted(reason.into());
         }
-        let mut batch = Batch::new(&mut self.keys, &mut self.bells, settings, server_time_us);
+        let mut batch = Batch::new(&mut self.keys, &mut self.bells, settings, member, server_time_us);
         // An error in one operation leaves the others standing.
         let run = |operation| batch.run(operation).unwrap_or_else(|Refusal(reason)| Reply::Refused(reason));
         BatchReply::Done { server_time_us, replies: operations.iter().map(run).collect() }
@@ -119,7 +119,7 @@ impl Store {
         }
     }
 
-    /// A client listens for its turns from here on, over a connection that a restart breaks.
+    /// A client listens for hand-overs from here on, over a connection that a restart breaks.
     pub fn listen(&mut self, client: ClientId) {
         self.bells.listeners.insert(client);
     }
@@ -129,9 +129,9 @@ impl Store {
         self.bells.listeners.remove(&client);
     }
 
-    /// The next word to a client that listens: it is its turn to take the lock of this name. Ask after each batch.
-    pub fn poll_turn(&mut self) -> Option<(ClientId, LeaseName)> {
-        self.bells.turns.pop_front()
+    /// The next word to a client that listens: a lock was given to it. Ask after each batch.
+    pub fn poll_hand_over(&mut self) -> Option<HandOver> {
+        self.bells.words.pop_front()
     }
 
     /// Looks at the server and admits it to the set of this id, `-` if it is not known, at this time of its clock.

@@ -1,18 +1,42 @@
-//! Lines and turns: the part of the script that decides who may take a free lock, and who is woken.
+//! Lines and hand-overs: the part of the script that decides who may take a free lock, and who is given it.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::batch::{Batch, Target};
-use super::store::{Left, Value};
-use crate::protocol::operation::Reply;
-use crate::protocol::waiting::{LINE_LEN_MAX, PLACE_MS, TICKET_AGE_US_MAX, TICKET_SLACK_US, TURN_MS};
-use crate::protocol::{ClientId, LeaseName};
+use super::store::Value;
+use crate::protocol::operation::{HandOver, Reply};
+use crate::protocol::waiting::{LINE_LEN_MAX, PLACE_MS, TICKET_AGE_US_MAX, TICKET_SLACK_US};
+use crate::protocol::{ClientId, OwnerId};
 
 /// Who listens, and what is to be said to them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bells {
     pub(super) listeners: BTreeSet<ClientId>,
-    pub(super) turns: VecDeque<(ClientId, LeaseName)>,
+    pub(super) words: VecDeque<HandOver>,
+}
+
+/// An acquire that asks for a place in line, as it is parked there.
+#[derive(Clone, Copy)]
+pub(super) struct Parked {
+    pub(super) owner: OwnerId,
+    pub(super) proposal: u64,
+    pub(super) stripe: u32,
+    pub(super) ttl_ms: u32,
+}
+
+impl Parked {
+    fn text(self) -> String {
+        let Self { owner, proposal, stripe, ttl_ms } = self;
+        format!("{owner} {proposal} {stripe} {ttl_ms}")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let owner = OwnerId::from_hex(parts.next()?)?;
+        let (proposal, stripe) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let ttl_ms = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some(Self { owner, proposal, stripe, ttl_ms })
+    }
 }
 
 impl Batch<'_> {
@@ -26,19 +50,26 @@ impl Batch<'_> {
         u64::try_from(place.clamp(earliest, time_us + slack)).unwrap_or_default()
     }
 
-    /// What to answer where the lock is not to be had; with a place, whoever asked is put in line.
-    pub(super) fn held(&mut self, target: &Target, reply: Reply, place: Option<u64>) -> Reply {
-        match (&reply, place) {
-            (Reply::Held { left_ms }, Some(place)) => {
+    /// What to answer where the lock is not to be had; who asked for a place is parked in line.
+    pub(super) fn held(
+        &mut self,
+        target: &Target,
+        reply: Reply,
+        place: u64,
+        parked: Option<Parked>,
+    ) -> Reply {
+        match (&reply, parked) {
+            (Reply::Held { left_ms }, Some(parked)) => {
                 let left_ms = (*left_ms).min(u32::MAX.into());
-                self.take_place(target, place).map_or(reply, |ahead| Reply::Waiting { left_ms, ahead })
+                self.park(target, place, parked).map_or(reply, |ahead| Reply::Waiting { left_ms, ahead })
             }
             _ => reply,
         }
     }
 
-    /// Puts a client in line, or moves it there. Gives how many are before it; `None` if the line is full or no line.
-    fn take_place(&mut self, target: &Target, place: u64) -> Option<u32> {
+    /// Puts a client in line, or moves it there, with what it takes to give it the lock. Gives how many are before it; `None` if
+    /// the line is full or no line.
+    fn park(&mut self, target: &Target, place: u64, parked: Parked) -> Option<u32> {
         let (client, now_ms) = (target.owner.client(), self.now_ms);
         let mark = Value::Text("1".to_owned());
         self.keys.set(&self.settings.waiters_key(), mark, Some(PLACE_MS.into()), now_ms);
@@ -48,64 +79,72 @@ impl Batch<'_> {
         if added && self.keys.line_len(&target.wait, now_ms) > LINE_LEN_MAX as usize {
             self.keys.line_pop_last(&target.wait, now_ms);
         }
-        self.keys.line_rank(&target.wait, client, now_ms).and_then(|rank| u32::try_from(rank).ok())
+        let ahead = self.keys.line_rank(&target.wait, client, now_ms)?;
+        let key = self.settings.park_key(client, &target.name);
+        let lasts_ms = u64::from(parked.ttl_ms / 2).max(1);
+        self.keys.set(&key, Value::Text(parked.text()), Some(lasts_ms), now_ms);
+        u32::try_from(ahead).ok()
     }
 
-    /// Wakes whoever is first in line and keeps the lock for it a while; not if that is the asker itself, or it has waited
-    /// longer. Says whether somebody was woken. Who does not listen is passed over.
-    pub(super) fn give_turn(&mut self, target: &Target, asker: Option<(ClientId, u64)>) -> bool {
-        for _ in 0..LINE_LEN_MAX {
-            let Some((place, client)) = self.keys.line_first(&target.wait, self.now_ms) else {
-                return false;
-            };
-            let own = asker.is_some_and(|(asker, _)| asker == client);
-            if !own && asker.is_some_and(|(_, asked)| asked <= place) {
-                return false;
-            }
-            self.keys.line_remove(&target.wait, client, self.now_ms);
-            if own {
-                return false;
-            }
-            if self.bells.listeners.contains(&client) {
-                self.bells.turns.push_back((client, target.name.clone()));
-                let turn = Value::Text(client.to_string());
-                self.keys.set(&target.turn, turn, Some(TURN_MS.into()), self.now_ms);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether it is the asker's turn. If so, it is over now.
-    pub(super) fn end_turn(&mut self, target: &Target) -> bool {
-        let turn = self.keys.text(&target.turn, self.now_ms).ok().flatten();
-        let own = turn == Some(target.owner.client().to_string().as_str());
-        if own {
-            self.keys.remove(&target.turn, self.now_ms);
-        }
-        own
-    }
-
-    /// For how long the free lock is kept for somebody who has waited longer than the asker; `None` if it is not.
-    pub(super) fn kept_ms(&mut self, target: &Target, place: u64) -> Option<u64> {
-        let nobody = ![&target.wait, &target.turn].into_iter().any(|key| self.keys.exists(key, self.now_ms));
-        // Not free: that is found out by whoever asked.
-        if nobody || self.keys.exists(&target.lock, self.now_ms) || self.end_turn(target) {
+    /// Gives the free lock to whoever is first in line, and tells it so; not if that is the asker itself, or it has waited
+    /// longer. Gives for how long the lock stands then. Who does not listen is passed over.
+    pub(super) fn hand_over(&mut self, target: &Target, asker: Option<(ClientId, u64)>) -> Option<u64> {
+        if self.quarantine_ms > 0 || self.shadows && self.keys.exists(&target.shadow, self.now_ms) {
             return None;
         }
-        match self.keys.left(&target.turn, self.now_ms) {
-            Left::Ms(left_ms @ 1..) => Some(left_ms),
-            _ => self.give_turn(target, Some((target.owner.client(), place))).then_some(TURN_MS.into()),
+        for _ in 0..LINE_LEN_MAX {
+            let (place, client) = self.keys.line_first(&target.wait, self.now_ms)?;
+            let own = asker.is_some_and(|(asker, _)| asker == client);
+            if !own && asker.is_some_and(|(_, asked)| asked <= place) {
+                return None;
+            }
+            self.keys.line_remove(&target.wait, client, self.now_ms);
+            let parked = self.keys.take_text(&self.settings.park_key(client, &target.name), self.now_ms);
+            if own {
+                return None;
+            }
+            let given =
+                parked.and_then(|text| Parked::parse(&text)).and_then(|parked| self.give(target, parked));
+            if given.is_some() {
+                return given;
+            }
         }
+        None
     }
 
-    /// Leaves the line, and hands on the turn where it has come.
-    pub(super) fn leave(&mut self, target: &Target) -> Reply {
-        let left = self.keys.line_remove(&target.wait, target.owner.client(), self.now_ms);
-        let turn = self.end_turn(target);
-        if turn && !self.keys.exists(&target.lock, self.now_ms) {
-            self.give_turn(target, None);
+    fn give(&mut self, target: &Target, parked: Parked) -> Option<u64> {
+        let Parked { owner, proposal, stripe, ttl_ms } = parked;
+        let fence_key = self.settings.fence_key(stripe);
+        let fence = self.next_token(&fence_key, proposal).ok()?;
+        self.keys.set(&fence_key, Value::Text(fence.to_string()), None, self.now_ms);
+        if !self.bells.listeners.contains(&owner.client()) {
+            return None;
         }
-        if turn || left { Reply::Released } else { Reply::Missing }
+        let lock = Value::Text(format!("{owner}:{fence}"));
+        self.keys.set(&target.lock, lock, Some(ttl_ms.into()), self.now_ms);
+        let (name, member) = (target.name.clone(), self.member.into());
+        self.bells.words.push_back(HandOver { name, owner, proposal, fence, member });
+        Some(ttl_ms.into())
+    }
+
+    /// For how long the free lock is now somebody's who has waited longer than the asker; `None` if it is not.
+    pub(super) fn given_ms(&mut self, target: &Target, place: u64) -> Option<u64> {
+        let lined = self.keys.exists(&target.wait, self.now_ms);
+        // Not free: that is found out by whoever asked.
+        if !lined || self.keys.exists(&target.lock, self.now_ms) {
+            return None;
+        }
+        self.hand_over(target, Some((target.owner.client(), place)))
+    }
+
+    /// An owner is done: what it has parked goes.
+    pub(super) fn leave(&mut self, target: &Target) {
+        let client = target.owner.client();
+        let key = self.settings.park_key(client, &target.name);
+        let parked = self.keys.text(&key, self.now_ms).ok().flatten();
+        if parked.is_some_and(|text| text.starts_with(&format!("{} ", target.owner))) {
+            self.keys.remove(&key, self.now_ms);
+            self.keys.line_remove(&target.wait, client, self.now_ms);
+        }
     }
 }

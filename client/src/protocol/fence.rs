@@ -75,6 +75,13 @@ impl OwnerId {
         ClientId((self.0 >> 64) as u64)
     }
 
+    /// The owner that these 32 hexadecimal digits name.
+    #[must_use]
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let digits = hex.len() == 32 && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        u128::from_str_radix(hex, 16).ok().filter(|_| digits).map(Self)
+    }
+
     /// The 32 hexadecimal digits that stand in the lock's value.
     #[must_use]
     pub fn hex(self) -> [u8; 32] {

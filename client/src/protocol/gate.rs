@@ -26,6 +26,8 @@ pub enum Standing {
     Connecting,
     /// It answers and belongs to the set.
     Admitted {
+        /// The record of its admission.
+        member: Arc<str>,
         /// Until when it gives no votes; in the past if it does.
         quarantined_until: Moment,
     },
@@ -40,6 +42,12 @@ impl Standing {
     #[must_use]
     pub const fn is_admitted(&self) -> bool {
         matches!(self, Self::Admitted { .. })
+    }
+
+    /// Whether what comes with this record of admission comes from the endpoint as it was admitted.
+    #[must_use]
+    pub fn vouches_for(&self, word: &str) -> bool {
+        matches!(self, Self::Admitted { member, .. } if **member == *word)
     }
 }
 
@@ -316,8 +324,8 @@ impl Gate {
     }
 
     fn record_membership(&mut self) {
-        if self.member.is_some() {
-            self.standing = Standing::Admitted { quarantined_until: self.quarantined_until };
+        if let Some(member) = self.member.clone() {
+            self.standing = Standing::Admitted { member, quarantined_until: self.quarantined_until };
         }
     }
 }

@@ -46,7 +46,7 @@ pub use gate::Gate;
 pub use hold::{Hold, HoldEvent, HoldParams, LossReason, Renewal};
 pub use limiter::Limiter;
 pub use name::{LeaseName, NameError};
-pub use operation::{Action, Operation, Reply, Request, Round, Vote};
+pub use operation::{Action, HandOver, Operation, Reply, Request, Round, Vote};
 pub use peers::Peers;
 pub use quorum::{EndpointId, EndpointSet, Quorum, QuorumError};
 pub use tally::Tally;

@@ -27,17 +27,17 @@ pub enum Action {
         /// The client's wall clock in microseconds, which the endpoint clamps to its own.
         proposal: u64,
     },
-    /// Take the lock if it is free and nobody has waited longer; else take a place in the line before it.
+    /// Take the lock if it is free and nobody has waited longer; else park this in the line before it, to be given the lock when
+    /// it is freed. Asked again by the same owner, an own lock is extended.
     AcquireOrWait {
         /// Its time to live.
         ttl_ms: u32,
-        /// The client's wall clock in microseconds, which the endpoint clamps to its own.
+        /// The client's wall clock in microseconds, which the endpoint clamps to its own. It also tells this request from
+        /// the owner's others.
         proposal: u64,
         /// The same clock when the wait began: the place in line. The endpoint moves it as it moves the proposal.
         ticket: u64,
     },
-    /// Leave the line, and hand on the turn if it has come.
-    Leave,
     /// Make the own lock last at least `ttl_ms`; never shortens.
     Extend {
         /// Its time to live.
@@ -64,7 +64,7 @@ pub enum Action {
     },
     /// Say whether the lock is the owner's.
     Validate,
-    /// Delete the own lock and the own shadow, and wake whoever is first in line.
+    /// Delete the own lock and the own shadow, and give the lock to whoever is first in line; leave the line.
     Release,
 }
 
@@ -99,16 +99,16 @@ pub enum Reply {
         /// The token in the lock.
         fence: Fence,
     },
-    /// The own lock has been deleted; of a leave: the own place in line, or the own turn.
+    /// The own lock, or the own shadow, has been deleted.
     Released,
     /// Somebody else's lock stands there.
     Held {
         /// How long it will stand if nobody renews it.
         left_ms: u64,
     },
-    /// Somebody else's lock stands there, or it is kept for somebody who has waited longer; the asker is in line.
+    /// Somebody else's lock stands there; the asker is in line.
     Waiting {
-        /// How long it will stand, or be kept, if nobody renews it.
+        /// How long it will stand if nobody renews it.
         left_ms: u64,
         /// How many are before the asker.
         ahead: u32,
@@ -135,6 +135,22 @@ pub enum Reply {
     NotSent(Arc<str>),
     /// Nobody knows: timeout or broken connection. It may have been carried out, or may yet be.
     Unknown(Arc<str>),
+}
+
+/// What an endpoint says when it has given a lock to an acquire that was parked in line: a reply that was not asked for just
+/// now, and may be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Whose lock.
+    pub name: LeaseName,
+    /// To whom it was given.
+    pub owner: OwnerId,
+    /// Which of the owner's requests it answers: the last one that this endpoint saw.
+    pub proposal: u64,
+    /// The token in the lock.
+    pub fence: Fence,
+    /// The record of admission of the server that says so.
+    pub member: Arc<str>,
 }
 
 /// What a reply is worth in a count. Never a boolean: an unknown vote may be a yes.

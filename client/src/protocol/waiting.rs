@@ -1,16 +1,14 @@
-//! When a waiter tries again: at once when a majority woke it, else when a timer says so.
+//! When a waiter asks again: what lies under hand-over as a net.
 //!
-//! An attempt that finds the lock held leaves its place in line on every endpoint. Whoever frees the lock there wakes the
-//! first in line and keeps the lock for it for a moment. All that is a hint: every attempt votes, so a wake-up that is lost,
-//! late or wrong costs time and never safety.
+//! An attempt that finds the lock held is parked in line on every endpoint. Whoever frees the lock there gives it to the first
+//! in line, and says so; word from a majority is the lease ([`Attempt`](super::Attempt)). Word that is lost is made up for by
+//! asking again, which finds the lock that was given.
 
 use super::backoff::{retry_delay_ns, spread};
 use super::operation::Reply;
 use super::quorum::{EndpointId, EndpointSet, Quorum};
 use super::time::{Moment, NS_PER_MS};
 
-/// How long an endpoint keeps a free lock for the waiter that it woke: a round trip, and what a busy machine adds to it.
-pub const TURN_MS: u32 = 200;
 /// How long an endpoint keeps a place in line that is not asked for again.
 pub const PLACE_MS: u32 = 15_000;
 /// The most places in one line on an endpoint.
@@ -34,14 +32,15 @@ const LONE_WAKE_NS_MAX: u64 = 100 * NS_PER_MS;
 
 /// The machine of one waiter, from its first attempt to its grant.
 ///
-/// Inputs: [`handle_start`](Self::handle_start), [`handle_refusal`](Self::handle_refusal), [`handle_wake`](Self::handle_wake).
-/// Output: [`poll_timeout`](Self::poll_timeout), the moment of the next attempt. Spurious wake-ups at worst move it forward.
+/// Inputs: [`handle_start`](Self::handle_start), [`handle_in_line`](Self::handle_in_line), [`handle_failure`](Self::handle_failure),
+/// [`handle_wake`](Self::handle_wake). Output: [`poll_timeout`](Self::poll_timeout), the moment at which to ask again. Spurious
+/// wake-ups at worst move it forward.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     quorum: Quorum,
     jitter_seed: u64,
-    /// Attempts that failed.
-    failures: u32,
+    /// How often it asked.
+    asked: u32,
     /// Attempts that failed since the last one that left the waiter in line, for the pace of those outside it.
     strays: u32,
     /// Who woke it since the last attempt began.
@@ -54,7 +53,7 @@ impl Waiting {
     #[must_use]
     pub const fn new(quorum: Quorum, jitter_seed: u64) -> Self {
         let (woken, try_at) = (EndpointSet::EMPTY, Moment::from_nanos(0));
-        Self { quorum, jitter_seed, failures: 0, strays: 0, woken, try_at }
+        Self { quorum, jitter_seed, asked: 0, strays: 0, woken, try_at }
     }
 
     /// When the next attempt should begin.
@@ -63,30 +62,27 @@ impl Waiting {
         self.try_at
     }
 
-    /// An attempt begins: wake-ups from here on are news.
+    /// It asks: wake-ups from here on are news.
     pub fn handle_start(&mut self) {
         self.woken = EndpointSet::EMPTY;
+        self.asked = self.asked.saturating_add(1);
     }
 
-    /// An attempt has failed, and this is what each endpoint said, by place. `heard` are the endpoints whose wake-ups reach this client.
-    ///
-    /// In line at a majority that can be heard, the waiter waits to be woken. Elsewhere it polls, with growing pauses.
-    pub fn handle_refusal(&mut self, now: Moment, replies: &[Option<Reply>], heard: EndpointSet) {
-        self.failures = self.failures.saturating_add(1);
-        self.try_at = match self.place(replies, heard) {
-            Some(place) => {
-                self.strays = 0;
-                self.at_place(now, place)
-            }
-            None => {
-                self.strays = self.strays.saturating_add(1);
-                now.plus_ns(retry_delay_ns(self.strays, self.jitter_seed))
-            }
-        };
+    /// It is in line, for a lock of this TTL, and this is what each endpoint said, by place.
+    pub fn handle_in_line(&mut self, now: Moment, replies: &[Option<Reply>], ttl_ms: u32) {
+        self.strays = 0;
+        self.try_at = self.at_place(now, self.place(replies), ttl_ms);
         self.hurry(now);
     }
 
-    /// An endpoint says that it is this waiter's turn there, or may have said so unheard.
+    /// An attempt has failed, and has no place any more: it polls, with growing pauses.
+    pub fn handle_failure(&mut self, now: Moment) {
+        self.strays = self.strays.saturating_add(1);
+        self.try_at = now.plus_ns(retry_delay_ns(self.strays, self.jitter_seed));
+        self.hurry(now);
+    }
+
+    /// An endpoint gave it the lock, or may have done so unheard.
     pub fn handle_wake(&mut self, now: Moment, endpoint: EndpointId) {
         self.woken.insert(endpoint);
         self.hurry(now);
@@ -102,34 +98,28 @@ impl Waiting {
         self.try_at = self.try_at.min(at);
     }
 
-    /// How many are before it, and for how long a majority of endpoints keeps the lock from it; `None` if it is in line at
-    /// no majority.
-    fn place(&self, replies: &[Option<Reply>], heard: EndpointSet) -> Option<Place> {
-        let mut ahead = Vec::with_capacity(replies.len());
-        let mut left_ms = Vec::with_capacity(replies.len());
-        for (endpoint, reply) in self.quorum.ids().zip(replies) {
-            match reply {
-                Some(Reply::Waiting { left_ms: left, ahead: before }) => {
-                    left_ms.push(*left);
-                    if heard.contains(endpoint) {
-                        ahead.push(*before);
-                    }
-                }
-                Some(Reply::Held { left_ms: left }) => left_ms.push(*left),
-                // It may be free there, or will be once what this attempt took is undone.
-                Some(Reply::Granted { .. }) => left_ms.push(0),
-                _ => {}
-            }
-        }
+    /// How many are before it, and for how long a majority of endpoints keeps the lock from it.
+    fn place(&self, replies: &[Option<Reply>]) -> Place {
+        let places = replies.iter().flatten().filter_map(|reply| match reply {
+            Reply::Waiting { left_ms, ahead } => Some((*left_ms, *ahead)),
+            // It has the lock there.
+            Reply::Granted { .. } => Some((u64::MAX, 0)),
+            _ => None,
+        });
+        let (mut left_ms, mut ahead): (Vec<u64>, Vec<u32>) = places.unzip();
         ahead.sort_unstable();
         left_ms.sort_unstable();
-        let deciding = usize::try_from(self.quorum.majority()).ok()?.checked_sub(1)?;
-        Some(Place { ahead: *ahead.get(deciding)?, left_ms: *left_ms.get(deciding)? })
+        let deciding = usize::try_from(self.quorum.majority()).unwrap_or(usize::MAX).saturating_sub(1);
+        let (ahead, left_ms) = (ahead.get(deciding).copied(), left_ms.get(deciding).copied());
+        Place { ahead: ahead.unwrap_or_default(), left_ms: left_ms.unwrap_or(u64::MAX) }
     }
 
-    fn at_place(&self, now: Moment, place: Place) -> Moment {
+    fn at_place(&self, now: Moment, place: Place, ttl_ms: u32) -> Moment {
         let ahead = u64::from(place.ahead);
-        let poll_ns = ahead.saturating_mul(POLL_NS_STEP).saturating_add(POLL_NS).min(POLL_NS_MAX);
+        // What is parked lasts half of a TTL: two of these.
+        let refresh_ns = u64::from(ttl_ms) * NS_PER_MS / 4;
+        let poll_ns =
+            ahead.saturating_mul(POLL_NS_STEP).saturating_add(POLL_NS).min(POLL_NS_MAX).min(refresh_ns);
         let polled = now.plus_ns(self.draw(poll_ns - poll_ns / 4, poll_ns));
         let expired_ns = ahead.saturating_mul(EXPIRY_NS_STEP).saturating_add(EXPIRY_NS);
         let expired = now.plus_ms(place.left_ms).plus_ns(self.draw(expired_ns, expired_ns + EXPIRY_NS));
@@ -137,7 +127,7 @@ impl Waiting {
     }
 
     fn draw(&self, low: u64, high: u64) -> u64 {
-        spread(low, high, self.jitter_seed, self.failures)
+        spread(low, high, self.jitter_seed, self.asked)
     }
 }
 

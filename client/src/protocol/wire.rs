@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::fence::Fence;
-use super::operation::{Action, Operation, Reply};
+use super::fence::{Fence, OwnerId};
+use super::name::LeaseName;
+use super::operation::{Action, HandOver, Operation, Reply};
 
 /// The version of what is said to endpoints and kept there. Clients of different versions do not share a set.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The most operations one script call carries.
 pub const BATCH_LEN_MAX: usize = 64;
@@ -49,7 +50,6 @@ impl Arguments {
             // Who has just begun to wait brings no ticket of its own: it is the proposal.
             Action::AcquireOrWait { proposal, ticket, .. } if proposal == ticket => b"w",
             Action::AcquireOrWait { .. } => b"q",
-            Action::Leave => b"l",
             Action::Extend { .. } => b"e",
             Action::Heal { .. } => b"h",
             Action::Raise { .. } => b"r",
@@ -75,7 +75,7 @@ impl Arguments {
             }
             Action::Raise { fence } => self.push_numbers([fence.get(), name.stripe().into()]),
             Action::Shadow { ttl_ms } => self.push_numbers([ttl_ms.into()]),
-            Action::Validate | Action::Release | Action::Leave => {}
+            Action::Validate | Action::Release => {}
         }
     }
 
@@ -198,6 +198,23 @@ pub fn decode_admit<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Result<A
     let member = text(fields.next())?;
     let quarantined_ms = unsigned(fields.next())?;
     Ok(AdmitReply::Admitted { server_time_us, member, quarantined_ms })
+}
+
+/// Reads what an endpoint says to a client that waits.
+///
+/// # Errors
+/// [`WireError`] if it is anything but word of a hand-over.
+pub fn decode_hand_over(word: &str) -> Result<HandOver, WireError> {
+    let mut parts = word.splitn(5, ' ');
+    let mut next = || parts.next().ok_or(WireError);
+    let (name, owner, proposal, fence, member) = (next()?, next()?, next()?, next()?, next()?);
+    Ok(HandOver {
+        name: LeaseName::new(name).map_err(|_| WireError)?,
+        owner: OwnerId::from_hex(owner).ok_or(WireError)?,
+        proposal: proposal.parse().map_err(|_| WireError)?,
+        fence: Fence::new(fence.parse().map_err(|_| WireError)?),
+        member: member.into(),
+    })
 }
 
 fn decode_reply(code: i64, value: Option<Field<'_>>) -> Result<Reply, WireError> {

@@ -3,9 +3,9 @@
 use fred::prelude::{Error, ErrorKind, Value};
 
 use super::reply::{call_error, decode};
-use super::wakes::name_in;
+use super::wakes::hand_over;
 use crate::endpoint::CallError;
-use crate::protocol::LeaseName;
+use crate::protocol::HandOver;
 use crate::protocol::wire::{self, AdmitReply, BatchReply};
 
 /// What a server says.
@@ -57,8 +57,8 @@ pub fn server_error(word: &str) -> CallError {
     call_error(&Error::new(ErrorKind::Unknown, word.to_owned()))
 }
 
-/// The name that a message to a waiter names.
+/// What a message to a waiter says.
 #[must_use]
-pub fn wake(message: Element) -> Option<LeaseName> {
-    name_in(&message.into())
+pub fn wake(message: Element) -> Option<HandOver> {
+    hand_over(&message.into())
 }

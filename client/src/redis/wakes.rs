@@ -12,7 +12,8 @@ use tokio::sync::{broadcast, mpsc};
 use super::connect::reconnect_policy;
 use super::reply::in_words;
 use crate::endpoint::Wake;
-use crate::protocol::LeaseName;
+use crate::protocol::HandOver;
+use crate::protocol::wire::decode_hand_over;
 
 /// Wake-ups that may wait to be read, in fred and after it. More are lost, which is noticed.
 const WAKES_LEN_MAX: usize = 256;
@@ -59,7 +60,7 @@ struct Listener {
 enum Event {
     Connected,
     Disconnected,
-    Message(Option<LeaseName>),
+    Message(Option<HandOver>),
     /// Messages came faster than they were read.
     Lost,
     /// A subscription that failed may be tried again.
@@ -74,7 +75,7 @@ impl Listener {
         loop {
             let wake = match self.next(connected && !subscribed).await {
                 Event::End => break,
-                Event::Message(Some(name)) => Wake::Turn(name),
+                Event::Message(Some(word)) => Wake::HandedOver(word),
                 Event::Message(None) => continue,
                 Event::Lost => Wake::Heard,
                 Event::Disconnected => {
@@ -113,7 +114,7 @@ impl Listener {
                 Err(RecvError::Closed) => Event::End,
             },
             message = self.messages.recv() => match message {
-                Ok(message) => Event::Message(name_in(&message.value)),
+                Ok(message) => Event::Message(hand_over(&message.value)),
                 Err(RecvError::Lagged(_)) => Event::Lost,
                 Err(RecvError::Closed) => Event::End,
             },
@@ -137,6 +138,6 @@ impl Listener {
     }
 }
 
-pub(super) fn name_in(message: &Value) -> Option<LeaseName> {
-    LeaseName::new(&message.as_str()?).ok()
+pub(super) fn hand_over(message: &Value) -> Option<HandOver> {
+    decode_hand_over(&message.as_str()?).ok()
 }

@@ -5,29 +5,29 @@
 -- the hash is known has been looked at. Its head (settings of the set) is put before each part by `scripts/mod.rs`:
 --   LOCK, FENCE, SHADOW   key prefixes of locks, of fence stripes and of shadows
 --   SHADOWS          key: stands as long as any shadow may, so that looking for them costs nothing while there is none
---   WAIT, TURN       key prefixes of lines (sorted sets: client by ticket) and of turns (the client that was woken; expires)
+--   WAIT, PARK       key prefixes of lines (sorted sets: client by ticket) and of parked acquires (by client and name: owner,
+--                    proposal, stripe and ttl; expire)
 --   WAITERS          key: stands as long as any line may, as SHADOWS does for shadows
---   WAKE             prefix of the channels on which clients are woken: a name is said there
+--   WAKE             prefix of the channels on which clients are told of hand-overs: name, owner, proposal, token, member
 --   MEMBER           key: settings and identity under which this server was admitted
 --   QUARANTINE       key: why this server gives no votes; expires
 --   SETTINGS         text: protocol version, longest TTL, number of endpoints, database
 --   TTL_MAX, QUARANTINE_MS
---   TURN_MS, PLACE_MS, LINE_LEN_MAX, TICKET_SLACK_US, TICKET_AGE_US_MAX   bounds of waiting
+--   PLACE_MS, LINE_LEN_MAX, TICKET_SLACK_US, TICKET_AGE_US_MAX   bounds of waiting
 --
 -- Keys are made here from names, not passed: the server is never part of a cluster, every key begins with one prefix (an
 -- ACL rule can allow just that), and a batch would name each key twice.
 --
 -- Arguments: "run", the member text the caller was admitted with, then the operations end to end:
 --   a name owner proposal stripe ttl     acquire
---   w name owner proposal stripe ttl     acquire, or take a place in line; the proposal is the ticket
+--   w name owner proposal stripe ttl     acquire, or park it in line; the proposal is the ticket. An own lock is extended
 --   q name owner proposal stripe ttl ticket   the same with an older ticket
---   l name owner                         leave the line
 --   e name owner token stripe ttl        extend
 --   h name owner token stripe ttl        heal
 --   r name owner token stripe            raise
 --   s name owner ttl                     shadow
 --   v name owner                         validate
---   x name owner                         release
+--   x name owner                         release, or leave the line
 -- or: "admit", the id of the set as far as the caller knows it ("-" if not)
 -- or: "distrust", the id of the set: admit it, into quarantine, because its clock is off
 -- or, from an operator:
@@ -89,7 +89,7 @@ while operation do
         code, length = GRANTED, 6
       end
     end
-  elseif usual and (release or acquire) and not (lines and call('EXISTS', WAIT .. name, TURN .. name) > 0) then
+  elseif usual and (release or acquire) and not (lines and call('EXISTS', WAIT .. name) > 0) then
     local lock = LOCK .. name
     if release then
       local held = pcall_redis('GET', lock)

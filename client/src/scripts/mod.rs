@@ -1,7 +1,7 @@
 //! The text that endpoints run, made for one set. Public for benches, with no promise of stability.
 
 use crate::protocol::validity::QUARANTINE_MS;
-use crate::protocol::waiting::{LINE_LEN_MAX, PLACE_MS, TICKET_AGE_US_MAX, TICKET_SLACK_US, TURN_MS};
+use crate::protocol::waiting::{LINE_LEN_MAX, PLACE_MS, TICKET_AGE_US_MAX, TICKET_SLACK_US};
 use crate::protocol::wire::PROTOCOL_VERSION;
 use crate::protocol::{ClientId, LeaseName};
 
@@ -66,10 +66,10 @@ impl Settings {
         [&self.namespace, ":wait:", name.as_str()].concat()
     }
 
-    /// The key that says whose turn it is to take a lock.
+    /// The key of what a client has parked in line before a lock.
     #[must_use]
-    pub fn turn_key(&self, name: &LeaseName) -> String {
-        [&self.namespace, ":turn:", name.as_str()].concat()
+    pub fn park_key(&self, client: ClientId, name: &LeaseName) -> String {
+        format!("{}:park:{client}:{name}", self.namespace)
     }
 
     /// The key that stands as long as any line may.
@@ -114,11 +114,11 @@ impl Settings {
         let settings = self.text();
         format!(
             "local LOCK, FENCE, SHADOW = '{namespace}:lock:', '{namespace}:fence:', '{namespace}:shadow:'\n\
-             local WAIT, TURN, WAKE = '{namespace}:wait:', '{namespace}:turn:', '{namespace}:wake:'\n\
+             local WAIT, PARK, WAKE = '{namespace}:wait:', '{namespace}:park:', '{namespace}:wake:'\n\
              local SHADOWS, WAITERS = '{namespace}:shadows', '{namespace}:waiters'\n\
              local MEMBER, QUARANTINE = '{namespace}:member', '{namespace}:quarantine'\n\
              local SETTINGS, TTL_MAX, QUARANTINE_MS = '{settings}', {ttl_ms_max}, {QUARANTINE_MS}\n\
-             local TURN_MS, PLACE_MS, LINE_LEN_MAX = {TURN_MS}, {PLACE_MS}, {LINE_LEN_MAX}\n\
+             local PLACE_MS, LINE_LEN_MAX = {PLACE_MS}, {LINE_LEN_MAX}\n\
              local TICKET_SLACK_US, TICKET_AGE_US_MAX = {TICKET_SLACK_US}, {TICKET_AGE_US_MAX}\n\
              {CODES}"
         )

@@ -46,6 +46,14 @@ local function stripe_token(fence)
   return token
 end
 
+-- The token that an acquire with this proposal draws.
+local function next_token(fence, proposed)
+  local clamped = min(max(proposed, time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
+  local token = max(stripe_token(fence) + 1, clamped)
+  if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
+  return token
+end
+
 -- Waiting. A line is a hint, never a vote: what goes wrong with it counts as nobody waiting, and fails no other operation.
 local function make_line()
   local line = {}
@@ -63,73 +71,79 @@ local function make_line()
     return min(max(place, time_us - TICKET_AGE_US_MAX), time_us + TICKET_SLACK_US)
   end
 
-  -- Puts a client in line, or moves it there. Gives how many are before it; nil if the line is full or cannot be written.
-  local function take_place(name, client, ticket)
-    local key = WAIT .. name
+  -- Parks an acquire: its client is put in line, or moved there, with what it takes to give it the lock. Gives how many are before
+  -- it; nil if the line is full or cannot be written.
+  local function park(at, place)
+    local name, owner, ttl = ARGV[at + 1], ARGV[at + 2], ARGV[at + 5]
+    local key, client = WAIT .. name, client_of(owner)
     local marked = pcall_redis('SET', WAITERS, '1', 'PX', PLACE_MS) -- first: a line that nobody looks for would be no line
-    local added = marked.ok and pcall_redis('ZADD', key, format('%.0f', ticket), client)
+    local added = marked.ok and pcall_redis('ZADD', key, format('%.0f', place), client)
     if type(added) ~= 'number' then return nil end
     waiters = true
     call('PEXPIRE', key, PLACE_MS)
     if added == 1 and call('ZCARD', key) > LINE_LEN_MAX then call('ZREMRANGEBYRANK', key, -1, -1) end
-    return call('ZRANK', key, client) or nil
+    local ahead = call('ZRANK', key, client)
+    if not ahead then return nil end
+    local terms = owner .. ' ' .. ARGV[at + 3] .. ' ' .. ARGV[at + 4] .. ' ' .. ttl
+    -- Two refreshes: a lock given later would be worth little.
+    call('SET', PARK .. client .. ':' .. name, terms, 'PX', max(math.floor(tonumber(ttl) / 2), 1))
+    return ahead
   end
 
-  -- Wakes whoever is first in line and keeps the lock for it a while. Not if that is the asker itself, or it has waited
-  -- longer. Gives whether somebody was woken. Who is not connected to hear it is passed over.
-  local function give_turn(name, asker, ticket)
-    local key = WAIT .. name
+  -- Gives the free lock of a name to whoever is first in line, and tells it so. Not if that is the asker itself, or it has waited
+  -- longer; not in quarantine, which gives no votes, nor where a shadow stands. Who is not connected to hear it is passed over.
+  -- Gives for how long the lock stands then; nil if nobody has it.
+  local function hand_over(name, asker, place)
+    if quarantine_ms > 0 or shadows and call('EXISTS', SHADOW .. name) == 1 then return nil end
+    local key, lock = WAIT .. name, LOCK .. name
     for _ = 1, LINE_LEN_MAX do
       local first = pcall_redis('ZRANGE', key, 0, 0, 'WITHSCORES')
       local client = first[1]
-      if not client or client ~= asker and ticket and ticket <= tonumber(first[2]) then return false end
+      if not client or client ~= asker and place and place <= tonumber(first[2]) then return nil end
       call('ZREM', key, client)
-      if client == asker then return false end
-      local heard = pcall_redis('PUBLISH', WAKE .. client, name)
-      if type(heard) == 'number' and heard > 0 then
-        call('SET', TURN .. name, client, 'PX', TURN_MS)
-        return true
+      local parked = pcall_redis('GET', PARK .. client .. ':' .. name)
+      call('DEL', PARK .. client .. ':' .. name)
+      if client == asker then return nil end
+      local owner, proposal, stripe, ttl = string.match(type(parked) == 'string' and parked or '', '^(%x+) (%d+) (%d+) (%d+)$')
+      local drawn, token = pcall(next_token, FENCE .. (stripe or ''), tonumber(proposal) or 0)
+      if owner and drawn then
+        local text = format('%.0f', token)
+        -- The lock before the word of it: that is a vote.
+        call('SET', lock, owner .. ':' .. text, 'PX', ttl)
+        call('SET', FENCE .. stripe, text)
+        local word = name .. ' ' .. owner .. ' ' .. proposal .. ' ' .. text .. ' ' .. ARGV[2]
+        local heard = pcall_redis('PUBLISH', WAKE .. client, word)
+        if type(heard) == 'number' and heard > 0 then return tonumber(ttl) end
+        call('DEL', lock)
       end
     end
-    return false
+    return nil
   end
+  line.hand_over = hand_over
 
-  -- Whether it is this client's turn. If so, it is over now.
-  local function end_turn(name, client)
-    return pcall_redis('GET', TURN .. name) == client and call('DEL', TURN .. name) == 1
-  end
-
-  -- For how long the free lock of a name is kept for somebody who has waited longer than the asker; nil if it is not.
-  function line.kept_ms(name, owner, proposed, ticket)
-    local asker = client_of(owner)
-    if call('EXISTS', WAIT .. name, TURN .. name) == 0 then return nil end
+  -- For how long the free lock of a name is now somebody's who has waited longer than the asker; nil if it is not.
+  function line.given_ms(name, owner, proposed, ticket)
+    if call('EXISTS', WAIT .. name) == 0 then return nil end
     if call('EXISTS', LOCK .. name) == 1 then return nil end -- not free: that is found out below
-    if end_turn(name, asker) then return nil end
-    local left = call('PTTL', TURN .. name)
-    if left > 0 then return left end
-    return give_turn(name, asker, place_of(proposed, ticket)) and TURN_MS or nil
+    return hand_over(name, client_of(owner), place_of(proposed, ticket))
   end
 
   -- What to answer where the lock is not to be had, and whoever asked may want a place in line.
-  function line.held(left, in_line, name, owner, proposed, ticket)
-    local ahead = in_line and take_place(name, client_of(owner), place_of(proposed, ticket))
+  function line.held(left, in_line, at, proposed, ticket)
+    local ahead = in_line and park(at, place_of(proposed, ticket))
     if not ahead then return HELD, left end
     return WAITING, ahead * 4294967296 + min(left, 4294967295)
   end
 
-  -- Whoever had the lock, or its turn, is done with it. An undo that freed nothing wakes nobody.
-  function line.hand_on(name, owner, freed)
-    local turn = end_turn(name, client_of(owner))
-    if freed or turn then give_turn(name) end
-  end
-
-  function line.leave(at)
-    local name, client = ARGV[at + 1], client_of(ARGV[at + 2])
-    local left = pcall_redis('ZREM', WAIT .. name, client) == 1
-    local turn = end_turn(name, client)
-    if turn and call('EXISTS', LOCK .. name) == 0 then give_turn(name) end
-    if turn or left then return RELEASED, 0 end
-    return MISSING, 0
+  -- An owner is done: what it has parked goes.
+  function line.leave(name, owner)
+    local client = client_of(owner)
+    local key = PARK .. client .. ':' .. name
+    local parked = pcall_redis('GET', key)
+    if type(parked) == 'string' and sub(parked, 1, 33) == owner .. ' ' then
+      call('DEL', key)
+      pcall_redis('ZREM', WAIT .. name, client)
+    end
   end
 
   return line
@@ -148,12 +162,10 @@ local function acquire(at, code)
   if quarantine_ms > 0 then return QUARANTINED, quarantine_ms end
   local proposed = tonumber(proposal)
   local own_shadow, shadow_left = shadow_of(name, owner)
-  if own_shadow == false then return lines().held(shadow_left, in_line, name, owner, proposed, ticket) end
-  local kept = waiters and lines().kept_ms(name, owner, proposed, ticket)
-  if kept then return lines().held(kept, in_line, name, owner, proposed, ticket) end
-  local clamped = min(max(proposed, time_us - PROPOSAL_SLACK_US), time_us + PROPOSAL_SLACK_US)
-  local token = max(stripe_token(fence) + 1, clamped)
-  if token >= TOKEN_END then error({err = 'key ' .. fence .. ' has run out of tokens'}) end
+  if own_shadow == false then return lines().held(shadow_left, in_line, at, proposed, ticket) end
+  local given = waiters and lines().given_ms(name, owner, proposed, ticket)
+  if given then return lines().held(given, in_line, at, proposed, ticket) end
+  local token = next_token(fence, proposed)
   local text, lock = token == proposed and proposal or format('%.0f', token), LOCK .. name
   -- The lock first: out of memory it is refused before anything is written, and once it is written the stripe cannot be.
   if call('SET', lock, owner .. ':' .. text, 'NX', 'PX', ttl) then
@@ -161,8 +173,12 @@ local function acquire(at, code)
     return GRANTED, token
   end
   local own, found, why, value = standing(lock, owner)
-  if own then return GRANTED, token_of(lock, found) end
-  if why == HELD then return lines().held(value, in_line, name, owner, proposed, ticket) end
+  if own then
+    -- Who asks again counts a yes from this request on: it must be worth a whole TTL.
+    if in_line then call('PEXPIRE', lock, ttl, 'GT') end
+    return GRANTED, token_of(lock, found)
+  end
+  if why == HELD then return lines().held(value, in_line, at, proposed, ticket) end
   return why, value
 end
 
@@ -173,7 +189,11 @@ local function release(at)
   local lock = LOCK .. name
   local own, _, code, value = standing(lock, owner)
   if own then call('DEL', lock) end
-  if waiters and own ~= false then lines().hand_on(name, owner, own or own_shadow) end
+  if waiters then
+    lines().leave(name, owner)
+    -- An undo that freed nothing hands nothing over.
+    if own or own_shadow and own == nil then lines().hand_over(name) end
+  end
   if own or own_shadow then return RELEASED, 0 end
   if own == nil then return MISSING, 0 end
   return code, value
@@ -260,9 +280,8 @@ function operations.v(at)
 end
 
 operations.a, operations.w, operations.q, operations.x = acquire, acquire, acquire, release
-function operations.l(at) return lines().leave(at) end
 
-local LENGTH = {a = 6, w = 6, q = 7, l = 3, e = 6, h = 6, r = 5, s = 4, v = 3, x = 3}
+local LENGTH = {a = 6, w = 6, q = 7, e = 6, h = 6, r = 5, s = 4, v = 3, x = 3}
 
 -- Runs the operation at a place in ARGV. Gives what to answer, and how many arguments it took. An error in one operation leaves
 -- the others standing.

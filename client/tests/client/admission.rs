@@ -20,7 +20,7 @@ async fn a_set_declared_fresh_votes_at_once() {
     for server in trio.servers() {
         let member = server.command(&["GET", "lh:member"]).unwrap().to_string();
         assert!(member.contains(&format!("set={set} ")), "{member}");
-        assert!(member.starts_with("protocol=2 max_ttl=30000 endpoints=3 database=0 "), "{member}");
+        assert!(member.starts_with("protocol=3 max_ttl=30000 endpoints=3 database=0 "), "{member}");
     }
 }
 

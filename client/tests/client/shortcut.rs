@@ -1,5 +1,5 @@
 //! The script does the usual case of an acquire, of an extend and of a release by a shortcut. Two real servers, one of which has it taken
-//! away, say the same and keep the same through random histories in which lines, turns, shadows and quarantines come and go.
+//! away, say the same and keep the same through random histories in which lines, hand-overs, shadows and quarantines come and go.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -23,10 +23,9 @@ const TTL_MS: u32 = 30_000;
 const SHORTCUT: &str = "local usual = plain or ";
 const NO_SHORTCUT: &str = "local usual = false and ";
 
-/// Bounds that no history reaches, so that it does not matter which server is asked later: for how long a turn lasts, and how
-/// far a ticket and a proposal may be from the server's clock.
-const BOUNDS: [(&str, &str); 3] = [
-    ("local TURN_MS, PLACE_MS, LINE_LEN_MAX = 200,", "local TURN_MS, PLACE_MS, LINE_LEN_MAX = 30000,"),
+/// Bounds that no history reaches, so that it does not matter which server is asked later: how far a
+/// ticket and a proposal may be from the server's clock.
+const BOUNDS: [(&str, &str); 2] = [
     ("TICKET_AGE_US_MAX = 500000,", "TICKET_AGE_US_MAX = 3600000000,"),
     ("local PROPOSAL_SLACK_US = 4000000", "local PROPOSAL_SLACK_US = 3600000000"),
 ];
@@ -65,7 +64,6 @@ fn action(now_us: u64) -> impl Strategy<Value = Action> {
             Action::AcquireOrWait { ttl_ms: TTL_MS, proposal, ticket: proposal - waited_us }
         }),
         9 => Just(Action::Release),
-        2 => Just(Action::Leave),
         9 => (ttl_ms(), fence()).prop_map(|(ttl_ms, fence)| Action::Extend { ttl_ms, fence }),
         1 => fence().prop_map(|fence| Action::Extend { ttl_ms: TTL_MS + 1, fence }),
         1 => fence().prop_map(|fence| Action::Heal { ttl_ms: TTL_MS, fence }),
@@ -83,7 +81,7 @@ fn step(now_us: u64) -> impl Strategy<Value = Step> {
     let key = prop::sample::select(names()).prop_flat_map(move |name| {
         let fence = fence(name);
         let of = |kind: &str| format!("lh:{kind}:{name}");
-        prop::sample::select(vec![of("lock"), of("wait"), of("turn"), of("shadow"), fence])
+        prop::sample::select(vec![of("lock"), of("wait"), of("shadow"), fence])
     });
     let mark = prop::sample::select(vec!["lh:shadows", "lh:waiters", "lh:quarantine"]).prop_map(String::from);
     let text = prop::sample::select(vec!["7", "somebody", "4102444800000000"]);

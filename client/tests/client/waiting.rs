@@ -42,7 +42,7 @@ fn lines_are(trio: &Trio, name: &str, len: i64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiter_is_woken_by_the_release_and_asks_twice_in_all() {
+async fn a_waiter_is_given_the_lock_by_the_release_and_asks_once_in_all() {
     let trio = common::trio().await;
     let holder = common::client(&trio).await;
     let (waiter, recorder) = listener(&trio).await;
@@ -59,12 +59,9 @@ async fn a_waiter_is_woken_by_the_release_and_asks_twice_in_all() {
     let outcomes: Vec<_> = recorder.attempts.lock().unwrap().iter().map(|attempt| attempt.outcome).collect();
     let (last, earlier) = outcomes.split_last().unwrap();
     assert_eq!(*last, AttemptOutcome::Won);
-    assert!(
-        !earlier.is_empty() && earlier.iter().all(|outcome| *outcome == AttemptOutcome::Held),
-        "{outcomes:?}"
-    );
-    // A machine that stands still for half a second may bring it to ask once more.
-    assert!(outcomes.len() <= 4, "{outcomes:?}");
+    assert!(earlier.iter().all(|outcome| *outcome == AttemptOutcome::Held), "{outcomes:?}");
+    // It asks again each half second that this machine takes.
+    assert!(outcomes.len() <= 3, "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +70,6 @@ async fn waiters_of_many_clients_are_served_in_the_order_in_which_they_came() {
     let holder = common::client(&trio).await;
     let lease = holder.lease("job").ttl(Duration::from_secs(30)).acquire().await.unwrap();
     let served = Arc::new(Mutex::new(Vec::new()));
-    // Kept to the end: a client that has gone cannot give back a turn that comes to it late.
     let (mut waiters, mut clients) = (Vec::new(), Vec::new());
     for number in 0..8 {
         let ((client, _), served) = (listener(&trio).await, Arc::clone(&served));
@@ -121,7 +117,7 @@ async fn waiters_of_one_client_are_served_in_order_and_stand_on_the_endpoints_as
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiter_that_gives_up_leaves_every_line_and_the_next_one_is_woken() {
+async fn a_waiter_that_gives_up_leaves_nothing_behind_and_the_next_one_is_given_the_lock() {
     let trio = common::trio().await;
     let holder = common::client(&trio).await;
     let ((first, _), (second, _)) = (listener(&trio).await, listener(&trio).await);
@@ -132,8 +128,15 @@ async fn a_waiter_that_gives_up_leaves_every_line_and_the_next_one_is_woken() {
     common::eventually("so is the second", || lines_are(&trio, "job", 2)).await;
     gives_up.abort();
     common::eventually("the first has left", || lines_are(&trio, "job", 1)).await;
+    let parked = |server: &Server| {
+        server.command(&["KEYS", "lh:park:*"]).unwrap().to_string().matches("lh:park:").count()
+    };
+    common::eventually("and has nothing parked", || trio.servers().iter().all(|server| parked(server) <= 1))
+        .await;
     lease.release().await.unwrap();
-    let _lease = common::soon("the hand-over", stays).await.unwrap().unwrap();
+    let lease = common::soon("the hand-over", stays).await.unwrap().unwrap();
+    lease.release().await.unwrap();
+    common::eventually("nothing is left", || common::no_locks(trio.servers())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,30 +159,58 @@ async fn waiters_that_died_are_passed_over_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiter_that_was_woken_and_does_not_come_is_passed_over() {
+async fn a_waiter_that_is_given_the_lock_and_does_not_know_it_costs_its_ttl() {
     let trio = common::trio().await;
     let holder = common::client(&trio).await;
     let (waiter, _) = listener(&trio).await;
     let lease = holder.lease("job").ttl(Duration::from_secs(30)).acquire().await.unwrap();
-    // Where it is free, whoever asks first makes the stopped client's turn come and go.
+    // Where it is free, whoever asks first gives it to the stopped client.
     common::eventually("all three hold it", || lease.votes() == 3).await;
     // A client that hears and does nothing, as one does that is stopped.
+    let (client, parked) = ("0000000000000009", "00000000000000090000000000000001 1 1 700");
     let stopped: Vec<TcpStream> = trio
         .servers()
         .iter()
         .map(|server| {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).unwrap();
-            stream.write_all(b"SUBSCRIBE lh:wake:0000000000000009\r\n").unwrap();
+            stream.write_all(format!("SUBSCRIBE lh:wake:{client}\r\n").as_bytes()).unwrap();
             assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
-            server.command(&["ZADD", "lh:wait:job", "1", "0000000000000009"]).unwrap();
+            server.command(&["ZADD", "lh:wait:job", "1", client]).unwrap();
+            server.command(&["SET", &format!("lh:park:{client}:job"), parked, "PX", "20000"]).unwrap();
             stream
         })
         .collect();
     let waiting = tokio::spawn(waiter.lease("job").wait(Duration::from_secs(60)).acquire());
     common::eventually("it is behind the other", || lines_are(&trio, "job", 2)).await;
+    let begun = Instant::now();
     lease.release().await.unwrap();
     let _lease = common::soon("the hand-over", waiting).await.unwrap().unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(690), "{:?}", begun.elapsed());
     drop(stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn word_that_is_lost_on_one_endpoint_while_another_is_down_is_made_up_for_by_asking() {
+    let mut trio = common::trio().await;
+    let holder = common::client(&trio).await;
+    let (waiter, _) = listener(&trio).await;
+    let lease = holder.lease("job").ttl(Duration::from_secs(30)).acquire().await.unwrap();
+    common::eventually("all three hold it", || lease.votes() == 3).await;
+    let waiting = tokio::spawn(
+        waiter.lease("job").ttl(Duration::from_secs(10)).wait(Duration::from_secs(60)).acquire(),
+    );
+    common::eventually("it is in line everywhere", || lines_are(&trio, "job", 1)).await;
+    trio.server(2).kill().unwrap();
+    // What the first server does and says when it hands over, but for the word of it.
+    let given = "local key = redis.call('KEYS', 'lh:park:*')[1]
+        local owner = string.sub(redis.call('GET', key), 1, 32)
+        redis.call('DEL', key, 'lh:wait:job')
+        redis.call('SET', 'lh:lock:job', owner .. ':4102444800000000', 'PX', 10000)
+        return owner";
+    trio.servers()[0].command(&["EVAL", given, "0"]).unwrap();
+    drop(lease.release().await);
+    let lease = common::soon("the hand-over", waiting).await.unwrap().unwrap();
+    assert_eq!(lease.fence().get(), 4_102_444_800_000_000, "the larger token is raised where it is not");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod backoff;
 mod clock_watch;
 mod degraded;
 mod gate;
+mod hand_over;
 mod hold;
 mod hold_histories;
 mod limiter;

@@ -90,7 +90,6 @@ fn operations() -> impl Strategy<Value = Operation> {
         (any::<u32>(), any::<u64>(), 0u64..2).prop_map(|(ttl_ms, proposal, waited)| {
             Action::AcquireOrWait { ttl_ms, proposal, ticket: proposal.saturating_sub(waited) }
         }),
-        Just(Action::Leave),
         (any::<u32>(), fence.clone()).prop_map(|(ttl_ms, fence)| Action::Extend { ttl_ms, fence }),
         (any::<u32>(), fence.clone()).prop_map(|(ttl_ms, fence)| Action::Heal { ttl_ms, fence }),
         fence.prop_map(|fence| Action::Raise { fence }),
@@ -126,7 +125,6 @@ fn read(arguments: &[String]) -> Vec<Operation> {
                 let (proposal, ticket) = (number(proposal), number(ticket));
                 (Action::AcquireOrWait { ttl_ms: ttl_ms(ttl), proposal, ticket }, 7)
             }
-            ("l", _) => (Action::Leave, 3),
             ("e", [token, found, ttl, ..]) if *found == stripe => {
                 (Action::Extend { ttl_ms: ttl_ms(ttl), fence: Fence::new(number(token)) }, 6)
             }

@@ -58,7 +58,6 @@ fn act(store: &mut Store, settings: &Settings, member: &str, quarantined_ms: u64
         Action::Raise { fence },
         Action::Acquire { ttl_ms: TTL_MS, proposal: NOW_US },
         Action::AcquireOrWait { ttl_ms: TTL_MS, proposal: NOW_US, ticket: NOW_US },
-        Action::Leave,
         Action::Release,
     ];
     let operations = actions.map(|action| Operation { name: name.clone(), owner, action });

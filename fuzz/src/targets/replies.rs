@@ -2,24 +2,24 @@
 //! is the number of operations.
 
 use leasehold::fuzzing::{Element, admit_reply, batch_reply, server_error, wake};
-use leasehold::protocol::Reply;
 use leasehold::protocol::call::CallError;
 use leasehold::protocol::wire::{AdmitReply, BATCH_LEN_MAX, BatchReply};
+use leasehold::protocol::{HandOver, Reply};
 
 pub(super) fn run(text: &str) {
     let mut lines = text.split('\n');
     let operations = lines.next().and_then(|count| count.parse::<usize>().ok()).unwrap_or_default();
     let operations = operations.min(BATCH_LEN_MAX);
     let elements: Vec<Element> = lines.map(element).collect();
-    if let Some(name) = elements.first().cloned().and_then(wake) {
+    if let Some(HandOver { name, owner, member, .. }) = elements.first().cloned().and_then(wake) {
         let said = match elements.first() {
             Some(Element::Text(text)) => text.clone(),
             Some(Element::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
-            // Servers say numbers in either way.
-            Some(Element::Int(number)) => number.to_string(),
-            other => panic!("{other:?} names {name}"),
+            other => panic!("{other:?} says that {name} was handed over"),
         };
-        assert_eq!(said, name.as_str());
+        assert!(
+            said.to_ascii_lowercase().starts_with(&format!("{name} {owner} ")) && said.ends_with(&*member)
+        );
     }
     let reply = Element::Array(elements.clone());
     match batch_reply(reply.clone(), operations) {

@@ -175,10 +175,10 @@ fn print_counts(counts: &Counts) {
         counts.due_grants, counts.losses_judged, counts.remains_judged
     );
     println!(
-        "{} acquisitions waited in line, {} turns were given, {} wake-ups were lost; {} looks at a free lock that was waited for, free for {} ms at most",
+        "{} acquisitions waited in line, {} locks were handed over on an endpoint, {} of them unheard; {} looks at a free lock that was waited for, free for {} ms at most",
         counts.waited,
-        counts.turns,
-        counts.turns_lost,
+        counts.hand_overs,
+        counts.hand_overs_lost,
         counts.lines_judged,
         counts.starved_us_max / 1_000,
     );

@@ -28,6 +28,11 @@ pub enum Bias {
     FlushedAgain,
     /// Holders die, others wait in line for long, and hardly anybody else asks.
     HoldersDie,
+    /// What endpoints say to a host is held up for part of a TTL while it waits in line, and what it asks then, or soon after, is
+    /// lost. Nobody renews.
+    HandedOverUnheard,
+    /// Endpoints restart with all their data while many wait in line; TTLs are long.
+    RestartedInLine,
 }
 
 impl Plan {
@@ -46,6 +51,8 @@ impl Plan {
                 Bias::WinnersAsleep => winners_asleep(&mut plan, &mut dice),
                 Bias::FlushedAgain => flushed_again(&mut plan, &mut dice),
                 Bias::HoldersDie => holders_die(&mut plan, &mut dice),
+                Bias::HandedOverUnheard => handed_over_unheard(&mut plan, &mut dice),
+                Bias::RestartedInLine => restarted_in_line(&mut plan, &mut dice),
             }
         }
         plan
@@ -288,5 +295,44 @@ fn holders_die(plan: &mut Plan, dice: &mut Dice) {
             let at_us = dice.between(5_000_000, plan.length.0 / NS_PER_MS * 1_000 - 20_000_000);
             plan.add_fault(FaultKind::CrashHost { host }, at_us, dice.between(1_000, 100_000));
         }
+    }
+}
+
+fn handed_over_unheard(plan: &mut Plan, dice: &mut Dice) {
+    let ttl_ms = dice.between(1_000, 4_000);
+    plan.set_ttl(ttl_ms, ttl_ms);
+    plan.set_delay(dice.between(100, 1_000), dice.between(100, 500));
+    plan.work.think_us = dice.between(1_000, 20_000);
+    plan.work.hold_us = ttl_ms * dice.between(50, 300);
+    (plan.work.long_percent, plan.work.manual_percent) = (30, 100);
+    (plan.work.line, plan.work.wait_ms) = (true, ttl_ms * 8);
+    plan.length = At::from_ms(ttl_ms * 40);
+    let ttl_us = ttl_ms * 1_000;
+    for turn in 0..8 {
+        let (hosts, endpoints) = (1 << dice.index(3), 0b111);
+        let begin_us = ttl_us * (2 + turn * 4) + dice.between(0, ttl_us);
+        let held_us = dice.between(ttl_us / 4, ttl_us * 3 / 5);
+        let held = FaultKind::Partition { hosts, endpoints, direction: Direction::Replies, lose: false };
+        plan.add_fault(held, begin_us, held_us);
+        // From before it asks again on, or only from when it hears again.
+        let cut_us = if dice.percent(50) { dice.between(0, ttl_us / 8) } else { held_us };
+        let cut = FaultKind::Partition { hosts, endpoints, direction: Direction::Requests, lose: true };
+        plan.add_fault(cut, begin_us + cut_us, ttl_us * 2);
+    }
+}
+
+fn restarted_in_line(plan: &mut Plan, dice: &mut Dice) {
+    let ttl_ms = dice.between(10_000, 30_000);
+    plan.set_ttl(ttl_ms, ttl_ms);
+    plan.terms.request_timeout_ms = 500;
+    plan.set_delay(dice.between(100, 1_000), dice.between(100, 500));
+    plan.work.think_us = dice.between(1_000, 100_000);
+    plan.work.hold_us = dice.between(50_000, 1_000_000);
+    (plan.work.line, plan.work.wait_ms) = (true, ttl_ms * 2);
+    plan.length = At::from_ms(40_000);
+    for endpoint in 0..3 {
+        let at_us = dice.between(5_000_000, 35_000_000);
+        let restarts = FaultKind::CrashServer { endpoint, data: Data::Kept };
+        plan.add_fault(restarts, at_us, dice.between(1_000, 50_000));
     }
 }

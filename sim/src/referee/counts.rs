@@ -35,10 +35,10 @@ pub struct Counts {
     pub losses_judged: u64,
     /// Grants after a wait.
     pub waited: u64,
-    /// Turns that endpoints gave, and those of them that nobody heard.
-    pub turns: u64,
-    /// See `turns`.
-    pub turns_lost: u64,
+    /// Locks that endpoints gave to somebody in line, and those of them that nobody heard of.
+    pub hand_overs: u64,
+    /// See `hand_overs`.
+    pub hand_overs_lost: u64,
     /// Looks at a free lock that somebody waited for, with a majority well.
     pub lines_judged: u64,
     /// The longest that one was seen to stay free, in microseconds.
@@ -67,8 +67,8 @@ impl AddAssign<&Self> for Counts {
         self.due_grants += other.due_grants;
         self.losses_judged += other.losses_judged;
         self.waited += other.waited;
-        self.turns += other.turns;
-        self.turns_lost += other.turns_lost;
+        self.hand_overs += other.hand_overs;
+        self.hand_overs_lost += other.hand_overs_lost;
         self.lines_judged += other.lines_judged;
         self.starved_us_max = self.starved_us_max.max(other.starved_us_max);
         self.remains_judged += other.remains_judged;

@@ -41,8 +41,8 @@ pub enum Rule {
     NoProgress,
     /// A lock was free, a majority well, and whoever waited for it was not granted it within the bound.
     Starved,
-    /// An endpoint told two clients at once that a lock is kept for them.
-    TurnTwice,
+    /// An endpoint said that it had given a lock to somebody in line, and had not, or gives no votes.
+    FalseHandOver,
 }
 
 /// One finding.

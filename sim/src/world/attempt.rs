@@ -25,6 +25,7 @@ impl World<'_> {
         let due = self.must_grant(host, task, name);
         let (now, t0) = (self.now, self.moment(host));
         let terms = self.plan.terms;
+        let heard = self.hosts[host].lines.heard;
         let this = &mut self.hosts[host];
         let ttl_ms = draw_ttl(this, terms.ttl_ms_low, terms.ttl_ms_high);
         let timeout_ms = request_timeout_ms(terms.request_timeout_ms, ttl_ms);
@@ -48,11 +49,12 @@ impl World<'_> {
         let party = Party {
             machine: Machine::Attempt {
                 attempt: match ticket {
-                    Some(ticket) => Attempt::waiting(params, ticket),
+                    Some(ticket) => Attempt::waiting(params, ticket, heard),
                     None => Attempt::new(params),
                 },
                 due,
                 raised: false,
+                newest: params.proposal,
             },
             name,
             owner,
@@ -93,13 +95,14 @@ impl World<'_> {
         else {
             return;
         };
-        let was = attempt.outcome();
+        let (was, was_in_line) = (attempt.outcome(), attempt.is_in_line());
         input(attempt, now);
         let requests: Vec<Request> = std::iter::from_fn(|| attempt.poll_request()).collect();
         *raised |= requests.iter().any(|request| matches!(request.action, Action::Raise { .. }));
         let (outcome, alarm) = (attempt.outcome(), attempt.poll_timeout());
         let lost = matches!(outcome, Some(Err(_))) && !matches!(was, Some(Err(_)));
-        if was.is_none() && outcome.is_some() {
+        let in_line = attempt.is_in_line() && !was_in_line;
+        if was.is_none() && outcome.is_some() || in_line {
             self.wake_task_of(host, id);
         }
         if lost {
@@ -172,6 +175,27 @@ impl World<'_> {
             return None;
         };
         attempt.outcome()
+    }
+
+    /// Whether an attempt is in line, and not decided.
+    pub(super) fn is_in_line(&self, host: usize, id: PartyId) -> bool {
+        matches!(
+            self.hosts[host].parties.get(&id),
+            Some(Party { machine: Machine::Attempt { attempt, .. }, .. }) if attempt.is_in_line()
+        )
+    }
+
+    /// An attempt in line asks again.
+    pub(super) fn refresh(&mut self, host: usize, id: PartyId) {
+        let now = self.now;
+        let proposal = self.hosts[host].next_proposal(now);
+        if let Some(Party { machine: Machine::Attempt { newest, .. }, .. }) =
+            self.hosts[host].parties.get_mut(&id)
+        {
+            *newest = proposal;
+        }
+        self.counts.attempts += 1;
+        self.drive_attempt(host, id, |attempt, now| attempt.handle_refresh(now, proposal));
     }
 
     /// What each endpoint said to an attempt.

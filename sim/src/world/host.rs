@@ -71,15 +71,15 @@ pub(super) struct Party {
 
 pub(super) enum Machine {
     /// `due`: the endpoints that must grant it. `raised`: endpoints drew different tokens, so it needs a second answer from some.
+    /// `newest`: the proposal with which it asked last.
     Attempt {
         attempt: Attempt,
         due: EndpointSet,
         raised: bool,
+        newest: u64,
     },
     Hold(Box<Holding>),
     Validation(Validation),
-    /// Requests whose answers nobody waits for.
-    Nobody,
 }
 
 /// A lease, and what belongs to it.
@@ -276,7 +276,7 @@ impl World<'_> {
             Some(Machine::Validation(_)) => {
                 self.drive_validation(host, id, |validation, now| validation.handle_timeout(now));
             }
-            Some(Machine::Nobody) | None => {}
+            None => {}
         }
     }
 

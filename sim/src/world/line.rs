@@ -1,13 +1,13 @@
-//! Waiting in line: what the shell does between tasks, the machine of each waiter, and the wake-ups of endpoints, which come
-//! over a connection of their own and may be lost, late, or of a connection that is no more.
+//! Waiting in line: what the shell does between tasks, the machine of each waiter, and the hand-overs of endpoints, word of which
+//! comes over a connection of their own and may be lost, late, or of a connection that is no more.
 
 use std::collections::VecDeque;
 
-use leasehold::protocol::operation::{Action, Reply, Request, Round};
-use leasehold::protocol::{ClientId, EndpointId, EndpointSet, Moment, OwnerId, Quorum, Waiting};
+use leasehold::protocol::operation::HandOver;
+use leasehold::protocol::{ClientId, EndpointId, EndpointSet, Moment, Quorum, Waiting};
 
-use super::host::{Machine, Party};
-use super::{Event, World};
+use super::host::Machine;
+use super::{Event, PartyId, World};
 use crate::plan::Direction;
 use crate::sabotage::Control;
 use crate::time::{At, NS_PER_MS};
@@ -18,7 +18,7 @@ pub(super) struct Lines {
     pub(super) tasks: Vec<VecDeque<usize>>,
     /// Whether wake-ups are listened for: from the first lock on that was found held.
     pub(super) open: bool,
-    heard: EndpointSet,
+    pub(super) heard: EndpointSet,
     /// The connection of each endpoint over which wake-ups come; one that is made anew has another number.
     bells: Vec<Bell>,
 }
@@ -36,18 +36,16 @@ pub(super) struct Seat {
     machine: Waiting,
     /// Whether nobody of its host is before it.
     first: bool,
-    /// Whether the host may be in line on endpoints on its behalf.
-    on_endpoints: bool,
     since: At,
     /// What a control makes of it: nothing but a wake-up lets it try again.
     asleep: bool,
 }
 
 /// A word to a host that listens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Word {
-    /// It is this host's turn for a name.
-    Turn { name: usize },
+    /// A lock was given to this host.
+    HandedOver(Box<HandOver>),
     /// It is listened to from here on.
     Heard,
     /// No longer.
@@ -63,7 +61,7 @@ impl Lines {
 
 impl Seat {
     fn new(quorum: Quorum, jitter_seed: u64, first: bool, since: At) -> Self {
-        Self { machine: Waiting::new(quorum, jitter_seed), first, on_endpoints: false, since, asleep: false }
+        Self { machine: Waiting::new(quorum, jitter_seed), first, since, asleep: false }
     }
 
     /// When it should try; `None` while others are before it.
@@ -88,31 +86,39 @@ impl World<'_> {
         self.watch(name);
     }
 
-    /// It begins to ask, for a place on the endpoints or for the last time.
-    pub(super) fn seat_starts(&mut self, host: usize, task: usize, places: bool) {
+    /// It asks.
+    pub(super) fn seat_starts(&mut self, host: usize, task: usize) {
         if let Some(seat) = &mut self.hosts[host].tasks[task].seat {
             seat.machine.handle_start();
-            seat.on_endpoints |= places;
         }
     }
 
-    /// It asked, and this is what each endpoint said.
-    pub(super) fn seat_refused(&mut self, host: usize, task: usize, replies: &[Option<Reply>]) {
-        let (now, heard) = (self.moment(host), self.hosts[host].lines.heard);
-        let asleep = self.sabotaged(Control::NoPoll) && heard.len() >= self.quorum.majority();
+    /// It is in line on endpoints, and this is what each of them said.
+    pub(super) fn seat_in_line(&mut self, host: usize, task: usize, party: PartyId) {
+        let (now, replies) = (self.moment(host), self.replies_to(host, party));
+        let ttl_ms = self.hosts[host].parties.get(&party).map_or(0, |party| party.ttl_ms);
+        let asleep = self.sabotaged(Control::NoPoll);
         if let Some(seat) = &mut self.hosts[host].tasks[task].seat {
-            (seat.on_endpoints, seat.asleep) = (true, asleep);
-            seat.machine.handle_refusal(now, replies, heard);
+            seat.asleep = asleep;
+            seat.machine.handle_in_line(now, &replies, ttl_ms);
         }
     }
 
-    /// It leaves the line. Whoever comes next in its host takes over the place on the endpoints; if nobody does, that is left.
-    pub(super) fn leave_seat(&mut self, host: usize, task: usize, won: bool) {
+    /// It asked in vain.
+    pub(super) fn seat_failed(&mut self, host: usize, task: usize) {
+        let now = self.moment(host);
+        if let Some(seat) = &mut self.hosts[host].tasks[task].seat {
+            seat.machine.handle_failure(now);
+        }
+    }
+
+    /// It leaves the line, and whoever comes next in its host is the first.
+    pub(super) fn leave_seat(&mut self, host: usize, task: usize) {
         let name = self.hosts[host].tasks[task].name;
         let this = &mut self.hosts[host];
-        let Some(seat) = this.tasks[task].seat.take() else {
+        if this.tasks[task].seat.take().is_none() {
             return;
-        };
+        }
         self.busy[name].waiters -= 1;
         let line = &mut this.lines.tasks[name];
         let was_first = line.front() == Some(&task);
@@ -124,9 +130,7 @@ impl World<'_> {
                 }
                 self.disturb(host, next);
             }
-            Some(_) => {}
-            None if seat.on_endpoints && !won => self.leave_places(host, name, self.quorum.all()),
-            None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -143,27 +147,6 @@ impl World<'_> {
         for endpoint in 0..self.plan.endpoints {
             self.servers[endpoint].stop_listening(client);
         }
-    }
-
-    /// Leaves lines on endpoints, and hands on the turn where it has come. Nobody waits for the answers.
-    fn leave_places(&mut self, host: usize, name: usize, endpoints: EndpointSet) {
-        let party = Party {
-            machine: Machine::Nobody,
-            name,
-            owner: OwnerId::of(self.hosts[host].client, 0),
-            ttl_ms: leasehold::protocol::waiting::PLACE_MS,
-            timeout_ms: self.plan.terms.request_timeout_ms,
-            t0: self.moment(host),
-            called: self.now,
-            outstanding: 0,
-            alarm: None,
-            task: None,
-            over: true,
-        };
-        let id = self.next_serial();
-        self.hosts[host].parties.insert(id, party);
-        let request = |endpoint| Request { endpoint, round: Round::default(), action: Action::Leave };
-        self.send(host, id, endpoints.iter().map(request).collect());
     }
 
     /// A waiting task looks up soon.
@@ -223,19 +206,19 @@ impl World<'_> {
         self.hosts[host].lines.bells[endpoint].up = false;
     }
 
-    /// Turns that an endpoint has given are told.
+    /// What an endpoint has given is told.
     pub(super) fn ring_bells(&mut self, endpoint: usize) {
-        while let Some((client, name)) = self.servers[endpoint].poll_turn() {
+        while let Some(word) = self.servers[endpoint].poll_hand_over() {
+            let client = word.owner.client();
             let host = self.hosts.iter().position(|host| host.client == client && host.dead == 0);
-            let name = self.names.iter().position(|known| *known == name);
-            self.counts.turns += 1;
-            if let (Some(host), Some(name)) = (host, name) {
-                self.say(host, endpoint, Word::Turn { name });
+            self.counts.hand_overs += 1;
+            if let Some(host) = host {
+                self.say(host, endpoint, Word::HandedOver(Box::new(word)));
             }
         }
         if let Some(what) = self.servers[endpoint].take_finding() {
             let what = format!("endpoint {endpoint} {what}");
-            self.referee.violation(crate::referee::Rule::TurnTwice, self.now, what);
+            self.referee.violation(crate::referee::Rule::FalseHandOver, self.now, what);
         }
     }
 
@@ -244,10 +227,10 @@ impl World<'_> {
         let delay_ns = self.delay_ns(host, endpoint, Direction::Replies);
         let held = self.partition(host, endpoint, Direction::Replies);
         let (noise, lose_ppm) = (self.noise, self.plan.network.lose_reply_ppm);
-        let lost = noise && self.hosts[host].dice.chance(lose_ppm) && matches!(word, Word::Turn { .. });
+        let lost = noise && self.hosts[host].dice.chance(lose_ppm) && matches!(word, Word::HandedOver(_));
         let bell = &mut self.hosts[host].lines.bells[endpoint];
         if lost || !bell.up || held == Some(None) {
-            self.counts.turns_lost += u64::from(matches!(word, Word::Turn { .. }));
+            self.counts.hand_overs_lost += u64::from(matches!(word, Word::HandedOver(_)));
             return;
         }
         let at = held.flatten().unwrap_or(self.now).plus_ns(delay_ns).max(bell.word_at.plus_ns(1));
@@ -258,32 +241,64 @@ impl World<'_> {
 
     pub(super) fn handle_word(&mut self, host: usize, endpoint: usize, number: u64, word: Word) {
         // What was read off a connection before it broke may be heard after it.
-        if self.hosts[host].lines.bells[endpoint].number != number && !matches!(word, Word::Turn { .. }) {
+        if self.hosts[host].lines.bells[endpoint].number != number && !matches!(word, Word::HandedOver(_)) {
             return;
         }
         let id = self.hosts[host].links[endpoint].id;
         let names = match word {
-            Word::Turn { name } => name..name + 1,
+            Word::HandedOver(word) => {
+                let Some(name) = self.handed_over(host, id, &word) else {
+                    return;
+                };
+                name..name + 1
+            }
             Word::Heard => {
                 self.hosts[host].lines.heard.insert(id);
+                self.tell_heard(host);
                 0..self.names.len()
             }
             Word::Unheard => {
                 self.hosts[host].lines.heard.remove(id);
+                self.tell_heard(host);
                 let reconnect_ms = self.plan.network.reconnect_ms;
                 self.ring_up(host, endpoint, reconnect_ms);
                 0..self.names.len()
             }
         };
         for name in names {
-            match self.hosts[host].lines.tasks[name].front().copied() {
-                Some(task) => self.wake_seat(host, task, id),
-                None if matches!(word, Word::Turn { .. }) => {
-                    self.leave_places(host, name, [id].into_iter().collect());
-                }
-                None => {}
+            if let Some(task) = self.hosts[host].lines.tasks[name].front().copied() {
+                self.wake_seat(host, task, id);
             }
         }
+    }
+
+    /// Attempts learn which endpoints are heard.
+    fn tell_heard(&mut self, host: usize) {
+        let heard = self.hosts[host].lines.heard;
+        let parties: Vec<PartyId> = self.hosts[host].parties.keys().copied().collect();
+        for id in parties {
+            self.drive_attempt(host, id, |attempt, now| attempt.handle_heard(now, heard));
+        }
+    }
+
+    /// An endpoint gave a lock to an attempt: it counts as its vote if it is known to be from there. Gives the name, unless the
+    /// attempt is over.
+    fn handed_over(&mut self, host: usize, endpoint: EndpointId, word: &HandOver) -> Option<usize> {
+        let known = self.hosts[host].links[endpoint.index()].gate.standing().vouches_for(&word.member);
+        let newest = self.sabotaged(Control::HandOverForNewest);
+        let mut parties = self.hosts[host].parties.iter();
+        let (&id, name, proposal) = parties.find_map(|(id, party)| match party.machine {
+            Machine::Attempt { newest: asked, .. } if party.owner == word.owner && party.task.is_some() => {
+                Some((id, party.name, if newest { asked } else { word.proposal }))
+            }
+            _ => None,
+        })?;
+        if known {
+            self.drive_attempt(host, id, |attempt, now| {
+                attempt.handle_hand_over(now, endpoint, proposal, word.fence);
+            });
+        }
+        Some(name)
     }
 
     fn wake_seat(&mut self, host: usize, task: usize, endpoint: EndpointId) {

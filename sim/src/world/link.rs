@@ -163,7 +163,6 @@ impl World<'_> {
                     holding.hold.wants(&entry.request) || self.sabotaged(Control::RenewalAfterRelease)
                 }
                 Machine::Validation(validation) => validation.outcome().is_none(),
-                Machine::Nobody => true,
             }
     }
 
@@ -390,7 +389,6 @@ impl World<'_> {
             Machine::Validation(_) => self.drive_validation(host, entry.party, |validation, _| {
                 validation.handle_reply(id, reply);
             }),
-            Machine::Nobody => {}
         }
         self.bury_if_over(host, entry.party);
     }
@@ -429,7 +427,7 @@ impl World<'_> {
         let link = &self.hosts[host].links[endpoint];
         let now = self.moment(host);
         matches!(link.connection, Connection::Up { .. })
-            && matches!(link.gate.standing(), Standing::Admitted { quarantined_until } if *quarantined_until <= now)
+            && matches!(link.gate.standing(), Standing::Admitted { quarantined_until, .. } if *quarantined_until <= now)
     }
 
     /// When nothing more can be under way of what was asked until now.

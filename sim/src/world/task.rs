@@ -1,7 +1,6 @@
 //! Those who ask for leases, hold them, work under them and give them back, or do not.
 
 use leasehold::protocol::backoff::retry_delay_ns;
-use leasehold::protocol::operation::Reply;
 use leasehold::protocol::{AttemptFailure, Hold, LossReason, Moment, OwnerId, Renewal};
 
 use super::hold::HoldTerms;
@@ -41,8 +40,8 @@ enum Stage {
     Rest,
     /// An attempt is under way.
     Ask { party: PartyId },
-    /// Between two attempts.
-    Wait,
+    /// Between two attempts, or in line with one.
+    Wait { in_line: Option<PartyId> },
     /// It works under a lease.
     Work { party: PartyId, grant: GrantId, until: At },
     /// It takes a second look before it goes on.
@@ -79,7 +78,7 @@ impl Task {
 
     /// Whether it waits for its turn.
     pub(super) const fn waits(&self) -> bool {
-        matches!(self.stage, Stage::Wait)
+        matches!(self.stage, Stage::Wait { .. })
     }
 }
 
@@ -93,7 +92,7 @@ impl World<'_> {
 
     /// A task thinks before it asks for its next lease.
     pub(super) fn rest(&mut self, host: usize, task: usize) {
-        self.leave_seat(host, task, false);
+        self.leave_seat(host, task);
         let think_us = self.plan.work.think_us;
         let this = &mut self.hosts[host].tasks[task];
         this.stage = Stage::Rest;
@@ -115,8 +114,7 @@ impl World<'_> {
     pub(super) fn wind_up(&mut self, host: usize, task: usize) {
         match self.hosts[host].tasks[task].stage {
             Stage::Rest => self.rest(host, task),
-            Stage::Wait => self.rest(host, task),
-            Stage::Ask { .. } => self.give_up(host, task),
+            Stage::Wait { .. } | Stage::Ask { .. } => self.give_up(host, task),
             Stage::Work { party, grant, .. } => self.finish_work(host, task, party, grant),
             Stage::Check { validation, party, grant, .. } => {
                 self.leave(host, validation);
@@ -132,8 +130,8 @@ impl World<'_> {
         }
         match self.hosts[host].tasks[task].stage {
             Stage::Rest => self.ask(host, task),
-            Stage::Wait if self.plan.work.line => self.wait_in_line(host, task),
-            Stage::Wait => self.ask_again(host, task),
+            Stage::Wait { .. } if self.plan.work.line => self.wait_in_line(host, task),
+            Stage::Wait { .. } => self.ask_again(host, task),
             Stage::Ask { party } => self.look_at_attempt(host, task, party),
             Stage::Work { party, grant, until } => self.work(host, task, party, grant, until),
             Stage::Check { validation, party, grant, until } => {
@@ -150,14 +148,16 @@ impl World<'_> {
     /// A future is dropped before it was ready.
     pub(super) fn handle_cancel(&mut self, host: usize, task: usize, stamp: u64) {
         let this = &self.hosts[host].tasks[task];
-        if this.era == stamp && matches!(this.stage, Stage::Ask { .. } | Stage::Wait) {
+        if this.era == stamp && matches!(this.stage, Stage::Ask { .. } | Stage::Wait { .. }) {
             self.note(|_| format!("host {host} task {task}: its future is dropped"));
             self.give_up(host, task);
         }
     }
 
     fn give_up(&mut self, host: usize, task: usize) {
-        if let Stage::Ask { party } = self.hosts[host].tasks[task].stage {
+        if let Stage::Ask { party } | Stage::Wait { in_line: Some(party) } =
+            self.hosts[host].tasks[task].stage
+        {
             self.drive_attempt(host, party, |attempt, _| attempt.handle_cancel());
             self.leave(host, party);
         }
@@ -202,7 +202,7 @@ impl World<'_> {
         // Whoever finds nobody before it begins to wait only now: its ticket serves as its proposal.
         (this.ticket, this.proposal) = (ticket, due.then_some(ticket));
         if open {
-            this.stage = Stage::Wait;
+            this.stage = Stage::Wait { in_line: None };
             self.wait_in_line(host, task);
         } else {
             self.ask_again(host, task);
@@ -211,11 +211,18 @@ impl World<'_> {
 
     /// Waits for its turn, and asks when that has come.
     fn wait_in_line(&mut self, host: usize, task: usize) {
+        if let Stage::Wait { in_line: Some(party) } = self.hosts[host].tasks[task].stage
+            && !self.is_in_line(host, party)
+        {
+            self.look_at_attempt(host, task, party);
+            return;
+        }
         let now = self.moment(host);
         let this = &self.hosts[host].tasks[task];
         let (give_up, failed) = (this.give_up, this.failures > 0);
         let try_at = this.seat.as_ref().and_then(Seat::try_at);
-        if try_at.is_none_or(|at| at > now) && give_up <= now && failed {
+        let in_line = matches!(this.stage, Stage::Wait { in_line: Some(_) });
+        if try_at.is_none_or(|at| at > now) && give_up <= now && failed && !in_line {
             self.fail(host, task, AttemptFailure::NoQuorum);
         } else if try_at.is_some_and(|at| at <= now) || give_up <= now {
             self.ask_again(host, task);
@@ -227,6 +234,10 @@ impl World<'_> {
     }
 
     fn ask_again(&mut self, host: usize, task: usize) {
+        if let Stage::Wait { in_line: Some(party) } = self.hosts[host].tasks[task].stage {
+            self.ask_in_line(host, task, party);
+            return;
+        }
         let name = self.hosts[host].tasks[task].name;
         // The stage first: an attempt may be decided at once.
         let party = self.serial + 1;
@@ -236,17 +247,36 @@ impl World<'_> {
         // Who gives up unless it wins now wants no place on the endpoints.
         let ticket = (self.plan.work.line && now < this.give_up).then_some(this.ticket);
         let proposal = this.proposal.take();
-        self.seat_starts(host, task, ticket.is_some());
+        self.seat_starts(host, task);
         let party = self.attempt(host, task, name, proposal, ticket);
         self.hosts[host].tasks[task].stage = Stage::Ask { party };
     }
 
+    /// Somebody in line asks again, or gives up.
+    fn ask_in_line(&mut self, host: usize, task: usize, party: PartyId) {
+        self.hosts[host].tasks[task].stage = Stage::Ask { party };
+        if self.hosts[host].tasks[task].give_up <= self.moment(host) {
+            self.drive_attempt(host, party, |attempt, _| attempt.handle_end_of_wait());
+        } else {
+            self.seat_starts(host, task);
+            self.refresh(host, party);
+        }
+    }
+
     fn look_at_attempt(&mut self, host: usize, task: usize, party: PartyId) {
         match self.attempt_outcome(host, party) {
-            None => {}
+            None if self.is_in_line(host, party) => {
+                let name = self.hosts[host].tasks[task].name;
+                self.hosts[host].tasks[task].failures += 1;
+                self.take_seat(host, task, name);
+                self.seat_in_line(host, task, party);
+                self.hosts[host].tasks[task].stage = Stage::Wait { in_line: Some(party) };
+                self.wait_in_line(host, task);
+            }
+            None => self.hosts[host].tasks[task].stage = Stage::Ask { party },
             Some(Ok(grant)) => {
                 self.counts.waited += u64::from(self.hosts[host].tasks[task].failures > 0);
-                self.leave_seat(host, task, true);
+                self.leave_seat(host, task);
                 let terms = self.draw_hold_terms(host, task);
                 let held = self.hold(host, task, party, grant, terms);
                 self.leave(host, party);
@@ -256,10 +286,9 @@ impl World<'_> {
                 self.take(host, task, held);
             }
             Some(Err(failure)) => {
-                let replies = self.replies_to(host, party);
                 self.leave(host, party);
                 if self.plan.work.line {
-                    self.stay_in_line(host, task, failure, &replies);
+                    self.stay_in_line(host, task, failure);
                     return;
                 }
                 self.retry_or_fail(host, task, failure);
@@ -273,7 +302,7 @@ impl World<'_> {
         this.failures += 1;
         let delay_ns = retry_delay_ns(this.failures, this.jitter_seed);
         if is_worth_waiting(failure) && now.plus_ns(delay_ns) < this.give_up {
-            this.stage = Stage::Wait;
+            this.stage = Stage::Wait { in_line: None };
             self.plan_task(host, task, delay_ns);
         } else {
             self.fail(host, task, failure);
@@ -281,7 +310,7 @@ impl World<'_> {
     }
 
     /// An attempt of somebody who stands in line, or will, has failed.
-    fn stay_in_line(&mut self, host: usize, task: usize, failure: AttemptFailure, replies: &[Option<Reply>]) {
+    fn stay_in_line(&mut self, host: usize, task: usize, failure: AttemptFailure) {
         let now = self.moment(host);
         let this = &mut self.hosts[host].tasks[task];
         this.failures += 1;
@@ -294,8 +323,8 @@ impl World<'_> {
             self.listen(host);
         }
         self.take_seat(host, task, name);
-        self.seat_refused(host, task, replies);
-        self.hosts[host].tasks[task].stage = Stage::Wait;
+        self.seat_failed(host, task);
+        self.hosts[host].tasks[task].stage = Stage::Wait { in_line: None };
         self.wait_in_line(host, task);
     }
 
