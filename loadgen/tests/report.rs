@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::Run;
+use common::{Run, passed_over};
 use serde_json::Value;
 
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -34,7 +34,7 @@ fn browse(page: &Path) -> Option<(String, Vec<String>)> {
         let console = log.lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect();
         return Some((String::from_utf8(output.stdout).unwrap(), console));
     }
-    eprintln!("skipped: none of {} is installed here", BROWSERS.join(", "));
+    passed_over(&BROWSERS.join(" or "));
     None
 }
 

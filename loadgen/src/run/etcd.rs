@@ -28,6 +28,7 @@ const ELECTION_MS: u32 = 500;
 const NO_FSYNC: &str = "--unsafe-no-fsync";
 /// etcd takes in a member only when the others have seen each other for five seconds.
 const REPLACE_TRIES: u32 = 150;
+const START_TRIES: u32 = 4;
 
 /// Why there are no members.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,17 @@ struct Member {
 
 impl EtcdServers {
     pub(crate) fn start() -> Result<Self, EtcdError> {
+        // A port that was free may be somebody's connection by the time that a member has come up.
+        for _ in 1..START_TRIES {
+            match Self::start_once() {
+                Err(EtcdError::NotReady { log }) if log.contains("address already in use") => {}
+                outcome => return outcome,
+            }
+        }
+        Self::start_once()
+    }
+
+    fn start_once() -> Result<Self, EtcdError> {
         let program = leasehold_trio::in_path(Path::new("etcd")).ok_or(EtcdError::NotInstalled)?;
         let told = |option| {
             let output = Command::new(&program).arg(option).stdin(Stdio::null()).output()?;

@@ -1,6 +1,7 @@
 //! The built program, and what its runs leave behind.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "every test file uses its own part")]
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -17,6 +18,15 @@ pub fn command(args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
     command.args(args.split_whitespace()).stdin(Stdio::null());
     command
+}
+
+/// Says aloud that a test is passed over for want of a program; a failure where every test must run. Written past the
+/// test's own output, which nobody sees when it passes.
+#[track_caller]
+pub fn passed_over(missing: &str) {
+    let told = format!("SKIPPED: {missing} is not installed here");
+    assert!(std::env::var_os("LEASEHOLD_SKIP_NOTHING").is_none(), "{told}");
+    std::io::stderr().write_all(format!("{told}\n").as_bytes()).unwrap();
 }
 
 /// A short run, and what came of it.
