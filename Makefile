@@ -1,7 +1,7 @@
 # What there is to do here. The work is in scripts/, so that it can be run without make as well.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove fuzz bench failures renewals chaos doc fmt lint
+.PHONY: help demo test prove fuzz races bench failures renewals chaos doc fmt lint
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -26,6 +26,9 @@ FUZZ_TIME ?= 60
 
 fuzz: ## Search for inputs that break what reads them, FUZZ_TIME (60) seconds a target; needs a C++ compiler
 	@FUZZ_TIME="$(FUZZ_TIME)" exec scripts/fuzz
+
+races: ## Explore 20,000 schedules of each scene of the client's tasks, then the bugs that must be found (`make test` explores 100)
+	@exec scripts/races
 
 bench: ## Measure, side by side with the peers, and write a table of each into results/ (a quarter of an hour)
 	@$(WITH_SERVER) && exec scripts/bench

@@ -1,14 +1,11 @@
 //! Runs one attempt to acquire: the machine of the protocol between a caller's future, the queues, and word of hand-overs.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use crate::core::{Core, Subject};
 use crate::dispatcher::Party;
 use crate::lease::Lease;
-use crate::lock;
 use crate::observer::{AttemptOutcome, AttemptReport};
 use crate::protocol::operation::{HandOver, Reply, Request};
 use crate::protocol::validity::request_timeout_ms;
@@ -16,6 +13,7 @@ use crate::protocol::{
     Attempt, AttemptFailure, AttemptParams, EndpointId, EndpointSet, Grant, HoldParams, LeaseName, Moment,
     OwnerId, Renewal,
 };
+use crate::sync::{Mutex, Notify, lock, time};
 use crate::ttl::Ttl;
 
 /// On what terms a lease is asked for.
@@ -137,6 +135,8 @@ impl Drop for Pursuit {
 pub(crate) struct Run {
     core: Arc<Core>,
     subject: Subject,
+    /// How often the clock had been found off when it began.
+    doubts: u64,
     progress: Mutex<Progress>,
     decided: Notify,
 }
@@ -153,6 +153,7 @@ impl Run {
     fn start(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32, ask: Ask) -> Arc<Self> {
         let owner = OwnerId::of(core.client, core.chance.bits());
         let timeout_ms = request_timeout_ms(core.limits.request_timeout_ms, ttl_ms);
+        let doubts = core.keeper.doubts();
         let t0 = core.clock.now();
         let params = AttemptParams {
             quorum: core.quorum,
@@ -170,6 +171,7 @@ impl Run {
         let run = Arc::new(Self {
             core: Arc::clone(core),
             subject: Subject { name: name.clone(), owner, ttl_ms, timeout_ms },
+            doubts,
             progress: Mutex::new(Progress { machine, asked: t0, first_reply: None, last_reply: t0 }),
             decided: Notify::new(),
         });
@@ -222,7 +224,7 @@ impl Run {
             }
             let timeout = lock(&self.progress).machine.poll_timeout();
             let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(self.core.clock.now())));
-            if tokio::time::timeout(pause, self.decided.notified()).await.is_err() {
+            if time::timeout(pause, self.decided.notified()).await.is_err() {
                 self.drive(|progress| progress.machine.handle_timeout(self.core.clock.now()));
             }
         }
@@ -270,7 +272,7 @@ impl Run {
             renew_until: hold_max.map(|ns| t0.plus_ns(ns)),
             jitter_seed: self.core.chance.bits(),
         };
-        Lease::hold(&self.core, self.subject.clone(), terms.ttl, params)
+        Lease::hold(&self.core, self.subject.clone(), terms.ttl, params, self.doubts)
     }
 }
 

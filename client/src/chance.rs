@@ -1,12 +1,12 @@
 //! Where random bits come from. The protocol never draws any: it is given them.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::lock;
+use crate::sync::{Mutex, lock};
 
 /// A source of random bits.
 #[derive(Clone)]

@@ -15,6 +15,7 @@ use crate::protocol::gate::Standing;
 use crate::redis::Connector;
 use crate::request::LeaseRequest;
 use crate::status::EndpointStatus;
+use crate::sync::time;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
@@ -30,6 +31,11 @@ impl Client {
     #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    #[cfg(all(test, feature = "races"))]
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     pub(crate) async fn connect(builder: ClientBuilder) -> Result<Self, ConnectError> {
@@ -68,13 +74,13 @@ impl Client {
         if endpoints.0.is_empty() { Ok(()) } else { Err(ReauthenticateError::Failed { endpoints }) }
     }
 
-    /// Ends all clones of this client: no acquisition begins any more ([`AcquireError::Shutdown`]), leases that are held may
-    /// be used and released for `drain`, and what is held then is released.
+    /// Ends all clones of this client: no lease is handed out any more ([`AcquireError::Shutdown`], also by an acquisition that is
+    /// under way), leases that are held may be used and released for `drain`, and what is held then is released.
     ///
     /// Gives the names of the leases that were still held after `drain`. Their holders are told as of a release.
     pub async fn shutdown(&self, drain: Duration) -> Vec<String> {
         self.core.close();
-        if tokio::time::timeout(drain, self.core.idle()).await.is_ok() {
+        if time::timeout(drain, self.core.idle()).await.is_ok() {
             return Vec::new();
         }
         self.core.keeper.sleepers().into_iter().filter_map(Sleeper::give_up).collect()
@@ -127,5 +133,5 @@ async fn majority_admitted(core: &Core, within: Duration) -> bool {
         }
         admitted >= core.quorum.majority()
     };
-    tokio::time::timeout(within, count).await.unwrap_or(false)
+    time::timeout(within, count).await.unwrap_or(false)
 }

@@ -1,12 +1,14 @@
 //! The clocks of this process. The protocol never reads one: it is told.
 
 use std::sync::Arc;
+// Not of `sync`: clocks are also read where nobody else can go on.
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::protocol::Moment;
+use crate::sync::{has_timers, time};
 
 /// A monotonic clock that runs on while the machine is suspended, as the endpoints' clocks do.
 #[cfg(target_os = "linux")]
@@ -30,7 +32,7 @@ pub(crate) enum Clock {
 /// A clock that follows the runtime's timers.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    origin: tokio::time::Instant,
+    origin: time::Instant,
     /// The wall clock at the origin.
     wall_us: u64,
     /// The latest moment that was told. A thread that is on no runtime does not see time that was wound on.
@@ -43,7 +45,7 @@ const TIMERS_ORIGIN_NS: u64 = 3_600_000_000_000;
 impl Clock {
     /// A clock of timers that says `wall_us` now.
     pub(crate) fn timers(wall_us: u64) -> Self {
-        let origin = tokio::time::Instant::now();
+        let origin = time::Instant::now();
         Self::Timers(Arc::new(Timers { origin, wall_us, latest_ns: AtomicU64::new(TIMERS_ORIGIN_NS) }))
     }
 
@@ -76,10 +78,10 @@ impl Clock {
 
     /// Sleeps until a moment, where the caller is on a runtime; for ever elsewhere, where there is no timer.
     pub(crate) async fn sleep_until(&self, at: Moment) {
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !has_timers() {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(Duration::from_nanos(at.ns_since(self.now()))).await;
+        time::sleep(Duration::from_nanos(at.ns_since(self.now()))).await;
     }
 
     /// The latest that a timer may be asked to ring.
@@ -93,7 +95,7 @@ impl Clock {
 
 impl Timers {
     fn now_ns(&self) -> u64 {
-        let elapsed = tokio::time::Instant::now().saturating_duration_since(self.origin);
+        let elapsed = time::Instant::now().saturating_duration_since(self.origin);
         let elapsed_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let now_ns = elapsed_ns.saturating_add(TIMERS_ORIGIN_NS);
         now_ns.max(self.latest_ns.fetch_max(now_ns, Ordering::Relaxed))

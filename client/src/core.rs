@@ -1,10 +1,10 @@
 //! What all handles of one client share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::chance::Chance;
@@ -23,6 +23,7 @@ use crate::protocol::operation::{Operation, Reply, Request};
 use crate::protocol::{ClientId, EndpointId, LeaseName, OwnerId, Quorum};
 use crate::rtt::RoundTimes;
 use crate::status::{EndpointState, EndpointStatus};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Notify, spawn};
 use crate::waiting::hear;
 
 /// The inside of a client. Its tasks end when the last handle and the last lease are gone.
@@ -86,7 +87,7 @@ impl Core {
                 config,
                 Arc::clone(&keeper),
             );
-            tokio::spawn(courier.run());
+            spawn(courier.run());
             Link { endpoint, dispatcher, standing }
         };
         let links = config.quorum.ids().zip(endpoints).map(link).collect();
@@ -140,7 +141,7 @@ impl Core {
         }
         for (id, link) in self.quorum.ids().zip(&self.links) {
             let wakes = link.endpoint.listen(self.client);
-            tokio::spawn(hear(Arc::downgrade(self), id, wakes, self.ended.token().clone()));
+            spawn(hear(Arc::downgrade(self), id, wakes, self.ended.token().clone()));
         }
     }
 
@@ -202,13 +203,14 @@ impl Core {
 
     /// No attempt begins from here on.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        // In one order with the count of leases: one is held before it is asked whether this has happened.
+        self.closed.store(true, Ordering::SeqCst);
         self.lines.disturb();
     }
 
     /// A lease is held.
     pub(crate) fn enter(&self) {
-        self.held.fetch_add(1, Ordering::AcqRel);
+        self.held.fetch_add(1, Ordering::SeqCst);
     }
 
     /// A lease is over.
@@ -223,7 +225,7 @@ impl Core {
         loop {
             let mut idle = std::pin::pin!(self.idle.notified());
             idle.as_mut().enable();
-            if self.held.load(Ordering::Acquire) == 0 {
+            if self.held.load(Ordering::SeqCst) == 0 {
                 return;
             }
             idle.await;
@@ -231,7 +233,7 @@ impl Core {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.closed.load(Ordering::SeqCst)
     }
 }
 

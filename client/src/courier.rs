@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::dispatcher::{Dispatcher, Entry};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint};
-use crate::keeper::{Keeper, Sleeper};
+use crate::keeper::Keeper;
 use crate::peers::Peers;
 use crate::protocol::gate::{ADMIT_RETRY_MS, Standing, Step};
 use crate::protocol::operation::{Operation, Reply};
@@ -17,6 +17,7 @@ use crate::protocol::peers::Clocks;
 use crate::protocol::wire::BATCH_LEN_MAX;
 use crate::protocol::{Gate, Moment};
 use crate::status::EndpointState;
+use crate::sync::time;
 
 /// One endpoint's courier. Runs until its queue is closed and empty.
 pub(crate) struct Courier {
@@ -106,7 +107,7 @@ impl Courier {
             biased;
             () = self.dispatcher.filled() => {}
             _ = self.connection.changed() => {}
-            () = tokio::time::sleep(Duration::from_millis(ADMIT_RETRY_MS)) => {}
+            () = time::sleep(Duration::from_millis(ADMIT_RETRY_MS)) => {}
         }
     }
 
@@ -168,11 +169,11 @@ impl Courier {
         let mut clocks = self.peers.clocks();
         let verdict = clocks.wait_for(|clocks| clocks.own_is_off().is_some());
         let patience = Duration::from_millis(self.limits.request_timeout_ms.into());
-        let in_time = tokio::time::timeout(patience, verdict).await.is_ok();
+        let in_time = time::timeout(patience, verdict).await.is_ok();
         tracing::debug!(endpoint = self.endpoint.label(), in_time, "clocks were compared");
         if self.peers.with(|peers| self.gate.handle_verdict(peers)) {
             tracing::error!("this machine's clock stood still or jumped: its leases end");
-            self.keeper.sleepers().into_iter().for_each(Sleeper::distrust_clock);
+            self.keeper.distrust_clock();
         }
     }
 

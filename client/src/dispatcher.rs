@@ -1,16 +1,14 @@
 //! The queue before one endpoint. Requests that wait travel together; [`courier`](crate::courier) takes them there.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-
-use tokio::sync::Notify;
+use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::lock;
 use crate::protocol::Moment;
-use crate::protocol::operation::{Operation, Reply, Request, Round};
+use crate::protocol::operation::{Action, Operation, Reply, Request, Round};
 use crate::protocol::quorum::EndpointId;
 use crate::protocol::wire::BATCH_LEN_MAX;
+use crate::sync::{Mutex, Notify, lock};
 
 /// Requests that may wait for one endpoint. Beyond it they are answered "not sent".
 const QUEUE_LEN_MAX: usize = 65_536;
@@ -105,8 +103,9 @@ impl Dispatcher {
     /// that it is about nothing.
     pub(crate) fn drop_unwanted(&self, batch: &mut Vec<Entry>) {
         let now = self.clock.now();
-        for entry in
-            batch.extract_if(.., |entry| entry.expires <= now || !entry.party.wants(&self.request(entry)))
+        // What a release is about may outlive it: a shadow, or a lock that was extended by what was sent before.
+        let outlived = |entry: &Entry| entry.expires <= now && entry.operation.action != Action::Release;
+        for entry in batch.extract_if(.., |entry| outlived(entry) || !entry.party.wants(&self.request(entry)))
         {
             self.deliver(entry, Reply::NotSent("nobody waits for it any more".into()));
         }

@@ -1,19 +1,18 @@
 //! A held lease between its holder, its timers and the requests under way.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::{Core, Subject};
 use crate::dispatcher::Party;
 use crate::keeper::{Alarm, Sleeper};
-use crate::lock;
 use crate::observer::{LossReport, RenewalReport};
 use crate::protocol::limiter::Ticket;
 use crate::protocol::operation::{Reply, Request};
 use crate::protocol::{Hold, HoldEvent, HoldParams, LossReason, Moment};
+use crate::sync::{Mutex, Notify, OnceLock, lock};
 use crate::ttl::Ttl;
 
 /// What the lease, its handles, its timers and its requests share.
@@ -21,6 +20,8 @@ pub(crate) struct Held {
     pub(crate) core: Arc<Core>,
     pub(crate) subject: Subject,
     ttl: Ttl,
+    /// Where the keeper knows it.
+    place: u64,
     progress: Mutex<Progress>,
     /// Told of every event.
     changed: Notify,
@@ -45,7 +46,14 @@ pub(crate) struct Progress {
 }
 
 impl Held {
-    pub(crate) fn new(core: &Arc<Core>, subject: Subject, ttl: Ttl, params: HoldParams) -> Arc<Self> {
+    /// A lease that was won by a clock that had been found off so many times when that began.
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        subject: Subject,
+        ttl: Ttl,
+        params: HoldParams,
+        doubts: u64,
+    ) -> Arc<Self> {
         let pace_ms = Some(params.ttl_ms);
         core.keeper.pace(None, pace_ms);
         core.enter();
@@ -63,11 +71,18 @@ impl Held {
             core: Arc::clone(core),
             subject,
             ttl,
+            place: core.keeper.place(),
             progress: Mutex::new(progress),
             changed: Notify::new(),
             cancelled: OnceLock::new(),
         });
-        held.drive(|_, _| {});
+        let doubts_now = core.keeper.enter(held.place, held.as_sleeper());
+        held.drive(|machine, _| {
+            // The clock by which it was won was found off before there was a lease to end.
+            if doubts_now != doubts {
+                machine.handle_distrust();
+            }
+        });
         held
     }
 
@@ -153,6 +168,7 @@ impl Held {
         let first = progress.pace_ms.is_some();
         if first {
             keeper.pace(progress.pace_ms.take(), None);
+            keeper.leave(self.place);
         }
         first
     }

@@ -1,15 +1,13 @@
 //! The task that wakes held leases when they have something to do, and admits their renewals at a bounded rate.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::clock::Clock;
-use crate::lock;
 use crate::protocol::Moment;
 use crate::protocol::limiter::{Limiter, Ticket};
+use crate::sync::{Mutex, Notify, lock, spawn, time};
 
 /// Whoever wants to be woken.
 pub(crate) trait Sleeper: Send + Sync {
@@ -50,24 +48,75 @@ pub(crate) struct Keeper {
 }
 
 struct Table {
+    /// Every lease that is held. Not to be told from the alarms: while a lease is woken it has none.
+    held: BTreeMap<u64, Weak<dyn Sleeper>>,
     alarms: BTreeMap<Alarm, Weak<dyn Sleeper>>,
     limiter: Limiter<Weak<dyn Sleeper>>,
     serial: u64,
+    /// How often this process's clock was found off.
+    doubts: u64,
     /// Until when the task sleeps.
     next: Moment,
     closed: bool,
+}
+
+impl Table {
+    fn sleepers(&self) -> Vec<Arc<dyn Sleeper>> {
+        self.held.values().filter_map(Weak::upgrade).collect()
+    }
 }
 
 impl Keeper {
     /// Starts the task.
     pub(crate) fn spawn(clock: &Clock) -> Arc<Self> {
         let limiter = Limiter::new(clock.now());
-        let table =
-            Table { alarms: BTreeMap::new(), limiter, serial: 0, next: Moment::default(), closed: false };
+        let table = Table {
+            held: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            limiter,
+            serial: 0,
+            doubts: 0,
+            next: Moment::default(),
+            closed: false,
+        };
         let keeper =
             Arc::new(Self { clock: clock.clone(), table: Mutex::new(table), earlier: Notify::new() });
-        tokio::spawn(Arc::clone(&keeper).run());
+        spawn(Arc::clone(&keeper).run());
         keeper
+    }
+
+    /// A place for a lease among those that are held.
+    pub(crate) fn place(&self) -> u64 {
+        let mut table = lock(&self.table);
+        table.serial += 1;
+        table.serial
+    }
+
+    /// A lease is held from here on, which does not keep it alive. Says how often the clock had been found off until now.
+    pub(crate) fn enter(&self, place: u64, sleeper: Weak<dyn Sleeper>) -> u64 {
+        let mut table = lock(&self.table);
+        table.held.insert(place, sleeper);
+        table.doubts
+    }
+
+    /// It is over.
+    pub(crate) fn leave(&self, place: u64) {
+        lock(&self.table).held.remove(&place);
+    }
+
+    /// How often this process's clock was found off: what was begun before the last time is not to be relied on.
+    pub(crate) fn doubts(&self) -> u64 {
+        lock(&self.table).doubts
+    }
+
+    /// This process's clock is off: every lease that is held ends, and so does what is about to be.
+    pub(crate) fn distrust_clock(&self) {
+        let held = {
+            let mut table = lock(&self.table);
+            table.doubts += 1;
+            table.sleepers()
+        };
+        held.into_iter().for_each(Sleeper::distrust_clock);
     }
 
     /// Sets an alarm. It does not keep the sleeper alive.
@@ -113,9 +162,9 @@ impl Keeper {
         lock(&self.table).limiter.handle_cancel(ticket);
     }
 
-    /// Whoever has an alarm set: every lease that is held.
+    /// Every lease that is held.
     pub(crate) fn sleepers(&self) -> Vec<Arc<dyn Sleeper>> {
-        lock(&self.table).alarms.values().filter_map(Weak::upgrade).collect()
+        lock(&self.table).sleepers()
     }
 
     /// Ends the task.
@@ -141,7 +190,7 @@ impl Keeper {
             };
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(pause) => {}
+                () = time::sleep(pause) => {}
                 () = self.earlier.notified() => {}
             }
         }

@@ -46,8 +46,14 @@ pub enum LeaseState {
 }
 
 impl Lease {
-    pub(crate) fn hold(core: &Arc<Core>, subject: Subject, ttl: Ttl, params: HoldParams) -> Self {
-        Self { handle: LeaseHandle { held: Held::new(core, subject, ttl, params) } }
+    pub(crate) fn hold(
+        core: &Arc<Core>,
+        subject: Subject,
+        ttl: Ttl,
+        params: HoldParams,
+        doubts: u64,
+    ) -> Self {
+        Self { handle: LeaseHandle { held: Held::new(core, subject, ttl, params, doubts) } }
     }
 
     /// A view for others, which does not keep the lease.

@@ -42,8 +42,8 @@
 //!   it in batches, through the gate of the rules. `peers`: what endpoints know of each other. `keeper`: timers of held leases.
 //! * `endpoint`: what an endpoint must do. `redis`: real servers; the one room that knows fred. [`memory`]: in this process,
 //!   for tests.
-//! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`, `chance`. `fuzzing`:
-//!   ways in for `fuzz/`.
+//! * [`admin`]: what an operator says about a set. [`Observer`]: word of what happens. `config`, `error`, `status`, `clock`, `chance`.
+//!   `sync`: what tasks share and wait on; `races`: their schedules, explored. `fuzzing`: ways in for `fuzz/`.
 
 pub mod admin;
 mod attempt;
@@ -52,6 +52,7 @@ mod client;
 mod clock;
 mod config;
 #[cfg(test)]
+#[cfg(not(feature = "races"))]
 mod conformance;
 mod core;
 mod courier;
@@ -68,11 +69,15 @@ pub mod memory;
 mod observer;
 mod peers;
 pub mod protocol;
+#[cfg(test)]
+#[cfg(feature = "races")]
+mod races;
 mod redis;
 mod request;
 mod rtt;
 pub mod scripts;
 mod status;
+mod sync;
 mod ttl;
 mod validation;
 mod waiting;
@@ -88,11 +93,3 @@ pub use observer::{AttemptOutcome, AttemptReport, LossReport, Observer, RenewalR
 pub use protocol::{Fence, LeaseName, LossReason, NameError, Quorum, QuorumError, Renewal};
 pub use request::{LeaseRequest, RunOutcome};
 pub use status::{EndpointState, EndpointStatus};
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks a mutex. A panic elsewhere does not poison it for others: machines are only changed by calls that do not panic
-/// half-way.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -2,16 +2,14 @@
 //! the whole client.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-
-use tokio::sync::Notify;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use crate::attempt::Run;
 use crate::chance::Chance;
-use crate::lock;
 use crate::protocol::operation::{HandOver, Reply};
 use crate::protocol::{EndpointId, EndpointSet, LeaseName, Moment, OwnerId, Quorum, Waiting};
+use crate::sync::{AtomicBool, Mutex, Notify, lock};
 
 /// Waiters in one line of one process. Who comes when it is full polls beside it.
 const LINE_LEN_MAX: usize = 16_384;

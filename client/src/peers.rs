@@ -1,12 +1,10 @@
 //! What the endpoints of one client know of each other, shared between their couriers.
 
-use std::sync::Mutex;
-
 use tokio::sync::watch;
 
-use crate::lock;
 use crate::protocol::Quorum;
 use crate::protocol::peers::{self, Clocks};
+use crate::sync::{Mutex, lock};
 
 /// The rules' table under a lock, and word of alarms about clocks.
 pub(crate) struct Peers {

@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::attempt::{Ask, Failed, Pursuit, Settled, Terms};
 use crate::config;
 use crate::core::Core;
 use crate::error::{AcquireError, ReleaseError};
 use crate::lease::{Lease, LeaseHandle};
 use crate::protocol::{AttemptFailure, LeaseName, LossReason, NameError, Renewal};
+use crate::sync::time::Instant;
 use crate::waiting::{self, Unheld};
 
 /// A lease to be asked for.
@@ -88,10 +87,11 @@ impl LeaseRequest {
         let (name, terms) = self.checked()?;
         // A wait too long for the clock to have an end has none.
         let give_up = Instant::now().checked_add(self.wait);
-        waiting::acquire(&self.core, name, &terms, give_up).await.map_err(|unheld| match unheld {
+        let outcome = waiting::acquire(&self.core, name, &terms, give_up).await;
+        self.handed_out(outcome.map_err(|unheld| match unheld {
             Unheld::Failed(failed) => self.error(name, terms, &failed),
             Unheld::Shutdown => AcquireError::Shutdown,
-        })
+        }))
     }
 
     /// Tries once to acquire the lease.
@@ -106,7 +106,7 @@ impl LeaseRequest {
         let mut pursuit = Pursuit::start(&self.core, name, terms, ask);
         loop {
             match pursuit.settle().await {
-                Settled::Won(lease) => return Ok(lease),
+                Settled::Won(lease) => return self.handed_out(Ok(lease)),
                 Settled::Failed(failed) => return Err(self.error(name, terms, &failed)),
                 // Without a ticket nobody gets there.
                 Settled::InLine(in_line) => {
@@ -115,6 +115,11 @@ impl LeaseRequest {
                 }
             }
         }
+    }
+
+    /// A lease that is won as the client is shut down is given back: either the shutdown knows of it, or it is seen here.
+    fn handed_out(&self, outcome: Result<Lease, AcquireError>) -> Result<Lease, AcquireError> {
+        if self.core.is_closed() { Err(AcquireError::Shutdown) } else { outcome }
     }
 
     /// Acquires the lease, does `work` under it, and releases it. Work and lease are polled together: when the lease is lost,

@@ -1,13 +1,12 @@
 //! How long rounds take, and the TTL that follows from it.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use hdrhistogram::Histogram;
 
 use crate::clock::Clock;
-use crate::lock;
 use crate::protocol::Moment;
+use crate::sync::{AtomicU64, Mutex, lock};
 
 /// Rounds below this many say nothing about their 99th percentile.
 const SAMPLES_MIN: u64 = 100;

@@ -1,15 +1,13 @@
 //! Runs one validation: do a majority of endpoints confirm a lease now?
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use crate::core::{Core, Subject};
 use crate::dispatcher::Party;
-use crate::lock;
 use crate::protocol::Validation;
 use crate::protocol::operation::{Reply, Request};
+use crate::sync::{Mutex, Notify, lock, time};
 
 struct Run {
     machine: Mutex<Validation>,
@@ -32,7 +30,7 @@ pub(crate) async fn validate(core: &Arc<Core>, subject: &Subject) -> Result<(), 
             }
         };
         let pause = Duration::from_nanos(timeout.map_or(0, |at| at.ns_since(core.clock.now())));
-        if tokio::time::timeout(pause, run.decided.notified()).await.is_err() {
+        if time::timeout(pause, run.decided.notified()).await.is_err() {
             lock(&run.machine).handle_timeout(core.clock.now());
         }
     }

@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Ask, Failed, Pursuit, Settled, Terms};
@@ -13,6 +12,7 @@ use crate::endpoint::Wake;
 use crate::lease::Lease;
 use crate::lines::Place;
 use crate::protocol::{AttemptFailure, EndpointId, LeaseName};
+use crate::sync::time::{self, Instant};
 
 /// Why a wait ended without a lease.
 pub(crate) enum Unheld {
@@ -130,7 +130,7 @@ impl<'a> Seat<'a> {
             match (until, pursuit) {
                 (None, None) => self.place.moved().await,
                 // When it is time, the next look tells for what.
-                (Some(until), None) => drop(tokio::time::timeout_at(until, self.place.moved()).await),
+                (Some(until), None) => drop(time::timeout_at(until, self.place.moved()).await),
                 // Boxed: only the first of a line asks.
                 (until, Some(pursuit)) => Box::pin(self.moved_or_decided(until, pursuit)).await,
             }
@@ -140,11 +140,12 @@ impl<'a> Seat<'a> {
     async fn moved_or_decided(&self, until: Option<Instant>, pursuit: &Pursuit) {
         let elapsed = async {
             match until {
-                Some(until) => tokio::time::sleep_until(until).await,
+                Some(until) => time::sleep_until(until).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
+            biased;
             () = self.place.moved() => {}
             () = pursuit.decided() => {}
             () = elapsed => {}

@@ -1,7 +1,7 @@
 //! One client's connection to one server in memory. Calls travel in order, may be late or lost, and are carried out whether or
 //! not anybody still waits.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::server::{MemoryServer, Passage, Process};
 use crate::endpoint::{Admission, CallError, Connection, Endpoint, Records, Wake};
-use crate::lock;
 use crate::protocol::ClientId;
 use crate::protocol::operation::Operation;
 use crate::protocol::wire::{AdmitReply, BatchReply};
 use crate::scripts::Settings;
+use crate::sync::{Mutex, lock, spawn, time};
 
 pub(super) struct MemoryEndpoint {
     server: MemoryServer,
@@ -56,7 +56,7 @@ impl MemoryEndpoint {
         let before = previous.replace(next);
         drop(previous);
         let (answer, answered) = oneshot::channel();
-        tokio::spawn(travel(self.server.clone(), passage, act, Way { before, done, answer }));
+        spawn(travel(self.server.clone(), passage, act, Way { before, done, answer }));
         wait(answered, connection, timeout_ms).boxed()
     }
 }
@@ -119,7 +119,7 @@ async fn wait<T>(
             Connection::Down(reason) => Arc::clone(reason),
             Connection::Connecting | Connection::Up { .. } => "the connection was broken".into(),
         },
-        () = tokio::time::sleep(Duration::from_millis(timeout_ms.into())) => "no answer in time".into(),
+        () = time::sleep(Duration::from_millis(timeout_ms.into())) => "no answer in time".into(),
     };
     Err(CallError::Unknown(reason))
 }

@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::store::{Store, Value};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::endpoint::{Admission, CallError, Connection, Wake};
-use crate::lock;
 use crate::protocol::wire::AdmitReply;
 use crate::protocol::{ClientId, Moment};
 use crate::scripts::Settings;
+use crate::sync::{AtomicBool, Mutex, Notify, lock};
 
 /// One endpoint in memory, as an operator, another program, or misfortune would reach it. Clones are the same server.
 ///

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use leasehold::protocol::Moment;
 use leasehold::protocol::call::{CallError, Connection};
 use leasehold::protocol::gate::{ADMIT_RETRY_MS, Gate, Step};
-use leasehold::protocol::operation::{Operation, Reply, Request};
+use leasehold::protocol::operation::{Action, Operation, Reply, Request};
 use leasehold::protocol::quorum::EndpointId;
 use leasehold::protocol::wire::BATCH_LEN_MAX;
 
@@ -156,7 +156,8 @@ impl World<'_> {
         let Some(party) = self.hosts[host].parties.get(&entry.party) else {
             return false;
         };
-        now < entry.expires
+        // As the client's queue has it: what a release is about may outlive it.
+        (now < entry.expires || entry.request.action == Action::Release)
             && match &party.machine {
                 Machine::Attempt { attempt, .. } => attempt.wants(&entry.request),
                 Machine::Hold(holding) => {
