@@ -45,7 +45,7 @@ pub(crate) enum Settled {
     /// It won.
     Won(Lease),
     /// It is in line, and may be given the lock.
-    InLine(Pursuit),
+    InLine,
     /// It is over.
     Failed(Failed),
 }
@@ -54,14 +54,13 @@ pub(crate) enum Settled {
 /// tasks.
 pub(crate) struct Pursuit {
     run: Arc<Run>,
-    terms: Terms,
     over: bool,
 }
 
 impl Pursuit {
     /// Asks all endpoints.
     pub(crate) fn start(core: &Arc<Core>, name: &LeaseName, terms: Terms, ask: Ask) -> Self {
-        Self { run: Run::start(core, name, terms.ttl.ms(&core.rounds), ask), terms, over: false }
+        Self { run: Run::start(core, name, terms, ask), over: false }
     }
 
     /// Asks them again, as the same owner.
@@ -80,15 +79,15 @@ impl Pursuit {
     }
 
     /// Waits until it is over, or in line.
-    pub(crate) async fn settle(mut self) -> Settled {
+    pub(crate) async fn settle(&mut self) -> Settled {
         // Boxed: whoever waits its turn in line would keep room for its timer.
         let Some(outcome) = Box::pin(self.run.outcome()).await else {
-            return Settled::InLine(self);
+            return Settled::InLine;
         };
         self.run.report(outcome.as_ref().err().copied());
         self.over = true;
         match outcome {
-            Ok(grant) => Settled::Won(self.run.hold(grant, self.terms)),
+            Ok(grant) => Settled::Won(self.run.hold(grant)),
             Err(failure) => Settled::Failed(Failed { failure, replies: self.replies() }),
         }
     }
@@ -137,6 +136,7 @@ pub(crate) struct Run {
     subject: Subject,
     /// How often the clock had been found off when it began.
     doubts: u64,
+    terms: Terms,
     progress: Mutex<Progress>,
     decided: Notify,
 }
@@ -150,7 +150,8 @@ struct Progress {
 }
 
 impl Run {
-    fn start(core: &Arc<Core>, name: &LeaseName, ttl_ms: u32, ask: Ask) -> Arc<Self> {
+    fn start(core: &Arc<Core>, name: &LeaseName, terms: Terms, ask: Ask) -> Arc<Self> {
+        let ttl_ms = terms.ttl.ms(&core.rounds);
         let owner = OwnerId::of(core.client, core.chance.bits());
         let timeout_ms = request_timeout_ms(core.limits.request_timeout_ms, ttl_ms);
         let doubts = core.keeper.doubts();
@@ -172,6 +173,7 @@ impl Run {
             core: Arc::clone(core),
             subject: Subject { name: name.clone(), owner, ttl_ms, timeout_ms },
             doubts,
+            terms,
             progress: Mutex::new(Progress { machine, asked: t0, first_reply: None, last_reply: t0 }),
             decided: Notify::new(),
         });
@@ -257,7 +259,8 @@ impl Run {
         });
     }
 
-    fn hold(&self, grant: Grant, terms: Terms) -> Lease {
+    fn hold(&self, grant: Grant) -> Lease {
+        let terms = self.terms;
         let hold_max = terms.hold_max.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let t0 = lock(&self.progress).machine.t0();
         let params = HoldParams {

@@ -107,12 +107,11 @@ impl LeaseRequest {
         loop {
             match pursuit.settle().await {
                 Settled::Won(lease) => return self.handed_out(Ok(lease)),
-                Settled::Failed(failed) => return Err(self.error(name, terms, &failed)),
-                // Without a ticket nobody gets there.
-                Settled::InLine(in_line) => {
-                    in_line.end_wait();
-                    pursuit = in_line;
+                Settled::Failed(failed) => {
+                    return self.handed_out(Err(self.error(name, terms, &failed)));
                 }
+                // Without a ticket nobody gets there.
+                Settled::InLine => pursuit.end_wait(),
             }
         }
     }

@@ -34,45 +34,38 @@ pub(crate) async fn acquire(
     let ticket = core.next_proposal();
     let mut seat = core.lines.is_open().then(|| Seat::take(core, name));
     // Whoever finds nobody before it begins to wait only now: its ticket serves as its proposal.
-    let mut proposal = seat.as_ref().is_none_or(Seat::is_due).then_some(ticket);
+    let mut fresh = seat.as_ref().is_none_or(Seat::is_due);
     // Boxed, as is what an attempt keeps while it is under way: a waiter takes less than 1 KiB.
     let mut last: Option<Box<Failed>> = None;
-    let mut pursuit: Option<Pursuit> = None;
+    let mut pursuit: Option<Box<Pursuit>> = None;
     loop {
         let over = match &seat {
-            Some(seat) => !seat.due(give_up, pursuit.as_ref()).await,
+            Some(seat) => !seat.due(give_up, pursuit.as_deref()).await,
             None => false,
         };
         if core.is_closed() {
             return Err(Unheld::Shutdown);
         }
-        let current = match pursuit.take() {
-            Some(pursuit) if over => {
-                pursuit.end_wait();
-                pursuit
-            }
+        match &pursuit {
+            Some(pursuit) if over => pursuit.end_wait(),
+            Some(pursuit) if pursuit.is_decided() => {}
             Some(pursuit) => {
-                if !pursuit.is_decided() {
-                    seat.as_ref().inspect(|seat| seat.place.start());
-                    pursuit.refresh(core.next_proposal());
-                }
-                pursuit
+                seat.as_ref().inspect(|seat| seat.place.start());
+                pursuit.refresh(core.next_proposal());
             }
             None if over && let Some(failed) = last => return Err(Unheld::Failed(*failed)),
-            None => {
-                seat.as_ref().inspect(|seat| seat.place.start());
-                let proposal = proposal.take().unwrap_or_else(|| core.next_proposal());
-                // Who gives up unless it wins now wants no place on the endpoints.
-                let ask = Ask { proposal, ticket: (!over).then_some(ticket) };
-                Pursuit::start(core, name, *terms, ask)
-            }
-        };
+            None => seat.as_ref().map_or((), |seat| seat.place.start()),
+        }
+        let current = pursuit.get_or_insert_with(|| {
+            let proposal = if std::mem::take(&mut fresh) { ticket } else { core.next_proposal() };
+            // Who gives up unless it wins now wants no place on the endpoints.
+            Box::new(Pursuit::start(core, name, *terms, Ask { proposal, ticket: (!over).then_some(ticket) }))
+        });
         match Box::pin(current.settle()).await {
             Settled::Won(lease) => return Ok(lease),
-            Settled::InLine(current) => {
+            Settled::InLine => {
                 let seat = seat.get_or_insert_with(|| Seat::take(core, name));
                 seat.place.in_line(core.clock.now(), &current.replies(), current.ttl_ms());
-                pursuit = Some(current);
             }
             Settled::Failed(failed) if over || !is_worth_waiting(failed.failure) => {
                 return Err(Unheld::Failed(failed));
@@ -81,6 +74,7 @@ pub(crate) async fn acquire(
                 if matches!(failed.failure, AttemptFailure::Held { .. }) {
                     core.listen();
                 }
+                pursuit = None;
                 seat.get_or_insert_with(|| Seat::take(core, name)).place.failed(core.clock.now());
                 last = Some(Box::new(failed));
             }

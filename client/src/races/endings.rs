@@ -34,7 +34,7 @@ scenes! {
         all_is_gone(&servers).await;
     }
 
-    /// Whoever waits is told of the end at once, wherever it stands: before its first attempt, in line, or as its turn comes.
+    /// Whoever waits is told of the end at once, wherever it stands: before its first attempt, in line, or as it is given the lock.
     async fn shut_down_while_somebody_waits() {
         let servers = servers();
         let client = client(&servers).await;

@@ -7,7 +7,7 @@ use super::scene::{
 };
 use crate::Client;
 
-/// A wake-up that is missed costs nearly half a second, and a turn that nobody takes 200 ms.
+/// Whoever was given a lock and did not hear of it asks again after nearly half a second.
 const LOST: Duration = Duration::from_millis(190);
 
 /// Everybody takes the lease once; those of little patience may be gone before.
@@ -50,7 +50,7 @@ scenes! {
         all_is_gone(&servers).await;
     }
 
-    /// It may be the first in line, whose place on the endpoints the next takes over, or the one whose turn it is.
+    /// It may be the first in line, after whom the next asks the endpoints, or the one that is given the lock.
     async fn of_one_process_of_which_one_goes_away() {
         let servers = servers();
         let client = client(&servers).await;
@@ -67,7 +67,7 @@ scenes! {
         nothing_is_held(&servers).await;
     }
 
-    /// With it goes its process's place on the endpoints, and a turn that had come is handed on.
+    /// With it goes its process's place on the endpoints, and a lock that it had been given goes to the next.
     async fn of_two_processes_of_which_one_goes_away() {
         let servers = servers();
         let clients = [client(&servers).await, client(&servers).await];

@@ -12,6 +12,17 @@ const TTL_MS: u32 = 5_000;
 const FIRST: u64 = 100;
 const TOKEN: Fence = Fence::new(900);
 
+fn params() -> AttemptParams {
+    AttemptParams {
+        quorum: three(),
+        owner: OwnerId::new(7),
+        ttl_ms: TTL_MS,
+        proposal: FIRST,
+        t0: T0,
+        patience_ms: 1_000,
+    }
+}
+
 fn waiting() -> Reply {
     Reply::Waiting { left_ms: 3_000, ahead: 0 }
 }
@@ -23,15 +34,7 @@ struct Waiter {
 
 impl Waiter {
     fn start(heard: EndpointSet) -> Self {
-        let params = AttemptParams {
-            quorum: three(),
-            owner: OwnerId::new(7),
-            ttl_ms: TTL_MS,
-            proposal: FIRST,
-            t0: T0,
-            patience_ms: 1_000,
-        };
-        let mut waiter = Self { machine: Attempt::waiting(params, FIRST, heard), asked: Vec::new() };
+        let mut waiter = Self { machine: Attempt::waiting(params(), FIRST, heard), asked: Vec::new() };
         waiter.listen();
         waiter
     }
@@ -256,15 +259,7 @@ fn the_end_of_the_wait_and_a_dropped_future_leave_every_line() {
 
 #[test]
 fn who_may_not_wait_is_never_in_line() {
-    let params = AttemptParams {
-        quorum: three(),
-        owner: OwnerId::new(7),
-        ttl_ms: TTL_MS,
-        proposal: FIRST,
-        t0: T0,
-        patience_ms: 1_000,
-    };
-    let mut machine = Attempt::new(params);
+    let mut machine = Attempt::new(params());
     machine.handle_refresh(at(1), 101);
     (0..2).for_each(|index| machine.handle_reply(at(1), id(index), Round(0), held(9)));
     assert_eq!(machine.outcome(), Some(Err(AttemptFailure::Held { left_ms: 9 })));
