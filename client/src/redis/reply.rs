@@ -28,12 +28,18 @@ pub(super) fn call_error(error: &Error) -> CallError {
 /// one of TLS, the name that rustls has for it.
 pub(super) fn in_words(error: &Error) -> Arc<str> {
     let details = error.details();
+    if details == NO_CONNECTION {
+        return "its connection was closed".into();
+    }
     if let Some((_, words)) = TLS_ERRORS.iter().find(|(name, _)| details.contains(name)) {
         return (*words).into();
     }
     let message = details.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
     message.map_or_else(|| error.to_string().into(), |(message, _)| message.into())
 }
+
+/// What fred says between a connection that has ended and the next one.
+const NO_CONNECTION: &str = "Failed to route command.";
 
 const UNTRUSTED: &str =
     "TLS: its certificate is signed by no root that is trusted here; name its root with Tls::roots_pem";
