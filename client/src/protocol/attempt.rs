@@ -340,8 +340,11 @@ impl Attempt {
             }
         }
         if !matches!(self.phase, Phase::Voting) {
-            // Kept for the caller to look at. A vote that is being counted is not touched.
-            self.replies[place].get_or_insert(reply);
+            // Kept for the caller to look at. A vote that is being counted is not touched, and what was not sent because there was
+            // nothing left to decide says nothing of the endpoint.
+            if !matches!(reply, Reply::NotSent(_)) {
+                self.replies[place].get_or_insert(reply);
+            }
             return;
         }
         (self.answered[place], self.replies[place]) = (Some(answered), Some(reply));

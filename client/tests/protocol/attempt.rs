@@ -225,6 +225,18 @@ fn held_on_one_of_three_with_the_others_down_is_no_quorum() {
 }
 
 #[test]
+fn what_is_not_sent_because_all_is_decided_says_nothing_of_its_endpoint() {
+    let mut played = Played::start(three());
+    played.vote(0, not_sent());
+    played.vote(1, unknown());
+    assert_eq!(played.lost(), AttemptFailure::NoQuorum);
+    played.vote(2, Reply::NotSent("nobody waits for it any more".into()));
+    assert_eq!(played.machine.replies()[2], None);
+    played.vote(2, held(300));
+    assert_eq!(played.machine.replies()[2], Some(held(300)), "what it says itself is told");
+}
+
+#[test]
 fn two_endpoints_down_end_an_attempt_without_waiting_for_the_third() {
     let mut played = Played::start(three());
     played.vote(0, not_sent());
