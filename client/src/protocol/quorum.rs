@@ -133,6 +133,12 @@ impl EndpointSet {
         self.0 == 0
     }
 
+    /// Those in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those in both.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {

@@ -24,6 +24,12 @@ impl Tally {
         }
     }
 
+    /// Who may vote.
+    #[must_use]
+    pub const fn quorum(&self) -> Quorum {
+        self.quorum
+    }
+
     /// Counts a vote. Says whether it was this endpoint's first.
     pub fn cast(&mut self, endpoint: EndpointId, vote: Vote) -> bool {
         let first = self.pending().contains(endpoint);

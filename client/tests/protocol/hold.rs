@@ -199,21 +199,67 @@ fn a_holder_that_slept_past_its_notice_has_lost_too() {
 }
 
 #[test]
-fn yes_votes_of_two_rounds_are_not_added_up() {
+fn a_yes_to_an_older_round_does_not_count_for_a_newer_one() {
     let mut played = Played::start();
     let old_t0 = played.renewal();
     let old_round = played.round();
-    played.answer(0, &granted(TOKEN));
-    played.renewal();
+    let new_t0 = played.renewal();
     assert_ne!(played.round(), old_round);
     played.answer(1, &granted(TOKEN));
-    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS), "one of this round and one of the last");
-    played.answer_to(old_round, 1, &granted(TOKEN));
+    played.answer_to(old_round, 0, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(old_t0, TTL_MS), "one of this round and one of the last");
+    played.answer_to(old_round, 2, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(old_t0, TTL_MS));
+    played.answer(2, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(new_t0, TTL_MS));
+}
+
+#[test]
+fn a_yes_to_a_newer_round_counts_for_older_ones() {
+    let mut played = Played::start();
+    let t0 = played.renewal();
+    let round = played.round();
+    played.answer(0, &granted(TOKEN));
+    played.answer(1, &not_sent());
+    played.renewal();
+    played.answer_to(round, 2, &Reply::Missing);
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
+    assert!(matches!(played.events[..], [HoldEvent::RenewalFailed { .. }]), "by its own answers");
+    played.answer(1, &granted(TOKEN));
     assert_eq!(
         played.machine.deadline(),
-        deadline(old_t0, TTL_MS),
-        "an older round counts from its own beginning"
+        deadline(t0, TTL_MS),
+        "each has extended since the first round began"
     );
+    assert_eq!(played.machine.voters(), set([0, 1]));
+}
+
+#[test]
+fn a_yes_to_a_newer_round_that_asks_for_less_does_not_count_for_older_ones() {
+    let mut played = Played::start();
+    played.renewal();
+    played.answer(0, &granted(TOKEN));
+    played.machine.handle_admission(played.now, TTL_MS / 4, 0);
+    played.listen();
+    played.answer(1, &granted(TOKEN));
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS), "the lock goes before the older round's end");
+}
+
+#[test]
+fn a_shadow_does_not_count_for_a_renewal() {
+    let mut played = Played::start();
+    played.renewal();
+    played.answer(0, &granted(TOKEN));
+    while played.count(Action::Shadow { ttl_ms: 30_000 }) == 0 {
+        played.wake();
+    }
+    let shadow = played
+        .asked
+        .iter()
+        .find(|request| matches!(request.action, Action::Shadow { .. }))
+        .map(|request| request.round);
+    played.answer_to(shadow.unwrap(), 1, &granted(0));
+    assert_eq!(played.machine.deadline(), deadline(T0, TTL_MS));
 }
 
 #[test]

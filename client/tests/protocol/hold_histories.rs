@@ -189,8 +189,11 @@ impl Watched {
         assert!(self.deadline > old_deadline, "the deadline moved back");
         assert!(self.now < old_notice, "the deadline moved after the old one");
         let carried = self.begun.iter().any(|(round, &(t0, ttl_ms))| {
-            let yes = self.ballots.get(round).map_or(0, |ballots| ballots.yes.len());
-            self.deadline == deadline(t0, ttl_ms) && yes >= self.quorum.majority() as usize
+            // Who confirmed a later round of the same kind has the lock for longer.
+            let alike = self.begun.range(round..).filter(|(_, (_, later_ms))| *later_ms == ttl_ms);
+            let ballots = alike.filter_map(|(round, _)| self.ballots.get(round));
+            let yes: BTreeSet<usize> = ballots.flat_map(|ballots| &ballots.yes).copied().collect();
+            self.deadline == deadline(t0, ttl_ms) && yes.len() >= self.quorum.majority() as usize
         });
         assert!(carried, "moved by no round that a majority confirmed: {:?}", self.ballots);
     }

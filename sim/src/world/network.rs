@@ -99,8 +99,9 @@ impl World<'_> {
         let message = Message { host, endpoint, wire, process, call, ask: Rc::new(ask), ghost: false };
         if let Some(ghost_at) = ghost_at {
             noisy = true;
-            // What it takes again is nobody's, also when the attempt goes on a little and hears "held" from the first of the two.
-            path.disturb(ghost_at.max(now.plus_ms(timeout_ms * 2)));
+            // What it takes again is nobody's, also when the attempt goes on a little and hears "held" from the first of the two:
+            // for one timeout in a queue and one on the way, by a clock that may be slow.
+            path.disturb(ghost_at.max(now.plus_ms(timeout_ms * 3)));
             let ghost = Message { ghost: true, ..message.clone() };
             self.queue.plan(ghost_at, Event::Arrive(Box::new(ghost)));
         }

@@ -351,7 +351,7 @@ impl Hold {
             self.requests.push_back(Request { endpoint, round, action });
             return;
         }
-        let progress = asked.count(endpoint, reply, self.params.quorum);
+        let progress = asked.count(endpoint, reply);
         let asked = *asked;
         match (progress, asked.purpose) {
             (Progress::Taken, _) => self.lose(LossReason::Taken),
@@ -362,6 +362,19 @@ impl Hold {
             (Progress::Open, Purpose::Renew) if asked.is_carried() => self.voters = asked.voters(),
             (_, Purpose::Grow) if reply.vote() == Vote::Yes => self.voters.insert(endpoint),
             _ => {}
+        }
+        if reply.vote() == Vote::Yes {
+            self.confirm_earlier(&asked, endpoint);
+        }
+    }
+
+    /// An endpoint that has confirmed a round keeps the lock for longer than any earlier round asked. So it counts there too:
+    /// where rounds take longer than the retries, no one round may have a majority of its own.
+    fn confirm_earlier(&mut self, later: &Asked, endpoint: EndpointId) {
+        let carried =
+            self.asked.iter_mut().filter_map(|asked| asked.confirm_by(later, endpoint).then_some(*asked));
+        if let Some(newest) = carried.last() {
+            self.carry(newest);
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) enum Purpose {
     Grow,
 }
 
-/// A round under way. Its answers count for the deadline that its own `t0` gives, never for another round's.
+/// A round under way. Its answers count for the deadline that its own `t0` gives and for earlier ones, never for a later round's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) round: Round,
@@ -27,6 +27,8 @@ pub(super) struct Asked {
     /// The TTL that was asked for.
     pub(super) ttl_ms: u32,
     tally: Tally,
+    /// Endpoints that have confirmed a later round, and so the lock for longer than this one asks.
+    later: EndpointSet,
     /// Endpoints that hold another lock, or something that is no lock.
     against: EndpointSet,
 }
@@ -46,7 +48,8 @@ pub(super) enum Progress {
 
 impl Asked {
     pub(super) fn new(round: Round, purpose: Purpose, t0: Moment, ttl_ms: u32, quorum: Quorum) -> Self {
-        Self { round, purpose, t0, ttl_ms, tally: Tally::new(quorum), against: EndpointSet::default() }
+        let tally = Tally::new(quorum);
+        Self { round, purpose, t0, ttl_ms, tally, later: EndpointSet::EMPTY, against: EndpointSet::EMPTY }
     }
 
     /// Until when this round's votes may be counted on.
@@ -56,7 +59,7 @@ impl Asked {
 
     /// Who has confirmed.
     pub(super) const fn voters(&self) -> EndpointSet {
-        self.tally.yes()
+        self.tally.yes().union(self.later)
     }
 
     /// Whether an endpoint's answer is still out.
@@ -71,27 +74,37 @@ impl Asked {
 
     /// Whether M have confirmed.
     pub(super) const fn is_carried(&self) -> bool {
-        self.tally.carried()
+        self.voters().len() >= self.tally.quorum().majority()
     }
 
-    /// Whether it may still move the deadline.
+    /// Whether it may still move the deadline by its own answers.
     pub(super) fn is_open(&self) -> bool {
-        self.purpose != Purpose::Grow && !self.tally.carried() && !self.tally.out_of_reach()
+        self.purpose != Purpose::Grow && !self.is_carried() && !self.tally.out_of_reach()
+    }
+
+    /// An endpoint has confirmed a later round. Says whether with that M have confirmed this one.
+    pub(super) fn confirm_by(&mut self, later: &Self, endpoint: EndpointId) -> bool {
+        let was_carried = self.is_carried();
+        let renewals = self.purpose == Purpose::Renew && later.purpose == Purpose::Renew;
+        if renewals && self.round < later.round && self.deadline() <= later.deadline() {
+            self.later.insert(endpoint);
+        }
+        self.is_carried() && !was_carried
     }
 
     /// Counts an answer.
-    pub(super) fn count(&mut self, endpoint: EndpointId, reply: &Reply, quorum: Quorum) -> Progress {
-        let (was_carried, was_failed) = (self.tally.carried(), self.tally.out_of_reach());
+    pub(super) fn count(&mut self, endpoint: EndpointId, reply: &Reply) -> Progress {
+        let (was_carried, was_failed) = (self.is_carried(), self.tally.out_of_reach());
         if !self.tally.cast(endpoint, reply.vote()) {
             return Progress::Open;
         }
         if matches!(reply, Reply::Held { .. } | Reply::NotALock) {
             self.against.insert(endpoint);
         }
-        if self.against.len() > quorum.spare() {
+        if self.against.len() > self.tally.quorum().spare() {
             Progress::Taken
-        } else if self.tally.carried() && !was_carried {
-            Progress::Carried
+        } else if self.is_carried() {
+            if was_carried { Progress::Open } else { Progress::Carried }
         } else if self.tally.out_of_reach() && !was_failed {
             Progress::Failed
         } else {
