@@ -161,6 +161,9 @@ struct Pair {
     incarnation: u64,
     /// Records of admission, as each of the two told them: the newest last.
     members: Vec<(String, String)>,
+    /// From before the look by which the store was last set right: within a script the server's `TIME` goes on, and what a key has
+    /// left is of the script's beginning, so the two may be apart by what that look took.
+    since: Instant,
     counts: Counts,
 }
 
@@ -180,8 +183,6 @@ struct Counts {
 struct Dump {
     time_us: u64,
     entries: Vec<(String, Value, Left)>,
-    /// How long this took to be told.
-    took: Duration,
 }
 
 const DUMP: &str = "
@@ -204,7 +205,14 @@ impl Pair {
         let server = server.unwrap();
         let mut store = Store::new(1);
         store.set_append_only(true);
-        Self { server, store, incarnation: 1, members: Vec::new(), counts: Counts::default() }
+        Self {
+            server,
+            store,
+            incarnation: 1,
+            members: Vec::new(),
+            since: Instant::now(),
+            counts: Counts::default(),
+        }
     }
 
     fn command(&self, args: &[&str]) -> trio::Reply {
@@ -212,7 +220,6 @@ impl Pair {
     }
 
     fn dump(&self) -> Dump {
-        let begun = Instant::now();
         let trio::Reply::Array(parts) = self.command(&["EVAL", DUMP, "0"]) else { panic!("no dump") };
         let time_us = parts[0].text().unwrap().parse().unwrap();
         let entries = parts[1..].chunks_exact(4).map(|part| {
@@ -226,7 +233,7 @@ impl Pair {
             };
             (part[0].text().unwrap().to_owned(), value, left)
         });
-        Dump { time_us, entries: entries.collect(), took: begun.elapsed() }
+        Dump { time_us, entries: entries.collect() }
     }
 
     /// Lets time pass until no key is about to end.
@@ -246,8 +253,7 @@ impl Pair {
     fn take(&mut self, step: &Step) {
         self.counts.steps += 1;
         self.settle();
-        // Before the look: what is written by hand is dated by it.
-        let begun = Instant::now();
+        // What is written by hand is dated by this look.
         let before = self.dump().time_us;
         match step {
             Step::Run { operations, member, settings: index } => {
@@ -282,13 +288,12 @@ impl Pair {
                 self.store.del(key, before);
             }
         }
-        self.compare_kept(before, begun);
+        self.compare_kept(before);
     }
 
     fn run(&mut self, settings: &Settings, real: &str, ours: &str, operations: &[Operation]) {
-        let begun = Instant::now();
         let reply = run_batch(&self.server, &settings.script(), real, operations);
-        let took_ms = tolerance_ms(begun);
+        let took_ms = tolerance_ms(self.since);
         let fields = fields(&reply);
         let reply = decode_batch(fields.iter().copied(), operations.len()).unwrap();
         let now_us = match &reply {
@@ -320,9 +325,8 @@ impl Pair {
             Admission::Reconfigure => "reconfigure",
             Admission::Durable => "durable",
         };
-        let begun = Instant::now();
         let reply = self.command(&["EVAL", &settings.script(), "0", mode, set]);
-        let took_ms = tolerance_ms(begun);
+        let took_ms = tolerance_ms(self.since);
         let reply = decode_admit(fields(&reply).into_iter()).unwrap();
         let now_us = match &reply {
             AdmitReply::Admitted { server_time_us, .. } => *server_time_us,
@@ -366,11 +370,12 @@ impl Pair {
 
     /// Compares every key, its value, and what it has left. Then the store is told what the server has left to the
     /// millisecond, so that what differs by the time of a call does not add up.
-    fn compare_kept(&mut self, before: u64, begun: Instant) {
+    fn compare_kept(&mut self, before: u64) {
+        let begun = Instant::now();
         let dump = self.dump();
-        let tolerance_ms = tolerance_ms(begun);
+        let tolerance_ms = tolerance_ms(self.since);
         let ends = |(_, _, left): (&str, &Value, Left)| matches!(left, Left::Ms(0..=MARGIN_MS));
-        if dump.took.max(begun.elapsed()) > Duration::from_millis(MARGIN_MS / 2)
+        if self.since.elapsed() > Duration::from_millis(MARGIN_MS / 2)
             || self.store.iter(dump.time_us).any(ends)
         {
             // This process or the server stood still so long that a key may have ended between two looks at it.
@@ -394,6 +399,7 @@ impl Pair {
             }
         }
         self.set_right(dump);
+        self.since = begun;
     }
 
     fn set_right(&mut self, dump: Dump) {
