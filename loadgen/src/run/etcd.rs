@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
@@ -272,18 +272,11 @@ impl Drop for EtcdServers {
 
 /// One call of a member's JSON gateway.
 fn post(member: SocketAddr, path: &str, body: &Value) -> io::Result<Value> {
-    let mut stream = TcpStream::connect_timeout(&member, ANSWER_WITHIN)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    let body = body.to_string();
-    let length = body.len();
-    write!(stream, "POST /v3/{path} HTTP/1.0\r\nHost: {member}\r\nContent-Length: {length}\r\n\r\n{body}")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1);
-    if status == Some("200") {
-        Ok(serde_json::from_str(body)?)
-    } else {
-        Err(io::Error::other(body.to_owned()))
-    }
+    let request =
+        ureq::post(format!("http://{member}/v3/{path}")).config().timeout_global(Some(ANSWER_WITHIN));
+    // A member says in the body why it refuses.
+    let request = request.http_status_as_error(false).build();
+    let mut answer = request.send_json(body).map_err(io::Error::other)?;
+    let told = answer.body_mut().read_to_string().map_err(io::Error::other)?;
+    if answer.status().is_success() { Ok(serde_json::from_str(&told)?) } else { Err(io::Error::other(told)) }
 }

@@ -14,6 +14,7 @@ use leasehold_sim::swarm::{Failure, Report, Swarm};
 use leasehold_sim::world::{Options, simulate};
 
 use crate::cli::SimulateArgs;
+use crate::referee::Count;
 use crate::report::Exit;
 use crate::scenario::find;
 use scenario::Staged;
@@ -188,12 +189,9 @@ fn print_counts(counts: &Counts) {
     );
 }
 
-/// The rule of three.
+/// What that many of so many say about the true rate.
 fn bound(found: u64, of: u64) -> String {
-    match (found, of) {
-        (0, 1..) => format!("{:.1e}", 3.0 / of as f64),
-        _ => "not given".to_owned(),
-    }
+    Count::new(found, of).upper_95.map_or_else(|| "not given".to_owned(), |bound| format!("{bound:.1e}"))
 }
 
 /// A failing seed at its smallest, as a scenario and as a trace.

@@ -51,7 +51,7 @@ pub(crate) enum RunPhase {
 /// Acquisitions a second over the last whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rates {
-    /// Due, by the plan.
+    /// Due, by the plan, to the nodes that are played here.
     pub(crate) offered_per_s: f64,
     pub(crate) sent_per_s: f64,
     pub(crate) granted_per_s: f64,
@@ -69,7 +69,7 @@ impl Snapshot {
             since_ns,
             left_ns: plan.load.length_ns().saturating_sub(since_ns),
             phase: RunPhase::at(&plan.load, since_ns),
-            rates: Rates::over(&plan.load, &glance.seconds),
+            rates: Rates::over(plan, &glance.seconds),
             sent: counts.sent(),
             not_sent: counts.not_sent(),
             granted: counts.granted,
@@ -114,12 +114,15 @@ impl RunPhase {
 }
 
 impl Rates {
-    pub(crate) fn over(load: &Load, seconds: &[Second]) -> Option<Self> {
+    pub(crate) fn over(plan: &Plan, seconds: &[Second]) -> Option<Self> {
+        let load = &plan.load;
+        let share = plan.nodes().len() as f64 / f64::from(load.nodes);
         let whole = &seconds[..seconds.len().saturating_sub(1)];
         let last = &whole[whole.len().saturating_sub(RATE_SECONDS)..];
         let mean = |of: &dyn Fn(&Second) -> f64| last.iter().map(of).sum::<f64>() / last.len() as f64;
-        let offered =
-            |second: &Second| load.rate_at(load.warm_up.as_secs_f64() + f64::from(second.number) + 0.5);
+        let offered = |second: &Second| {
+            share * load.rate_at(load.warm_up.as_secs_f64() + f64::from(second.number) + 0.5)
+        };
         (!last.is_empty()).then(|| Self {
             offered_per_s: mean(&offered),
             sent_per_s: mean(&|second| second.sent as f64),

@@ -38,7 +38,7 @@ fn seen() -> Snapshot {
         since_ns: 20_000_000_000,
         left_ns: 13_000_000_000,
         phase: RunPhase::Measured,
-        rates: Rates::over(&plan().load, &seconds),
+        rates: Rates::over(&plan(), &seconds),
         sent: 50_000,
         not_sent: 0,
         granted: 49_000,
@@ -115,7 +115,14 @@ fn rates_are_those_of_the_last_whole_seconds_and_of_the_plan_in_them() {
     // Of 18 seconds the last is not whole; the middle of the five before it is 14.5 s into a ramp over 30 s.
     assert!((rates.offered_per_s - (2_000.0 + 2_000.0 * 14.5 / 30.0)).abs() < 1e-6, "{rates:?}");
     assert!((rates.sent_per_s - 3_000.0).abs() < 1e-6);
-    assert_eq!(Rates::over(&plan().load, &seen().seconds[..1]), None);
+    assert_eq!(Rates::over(&plan(), &seen().seconds[..1]), None);
+
+    let quarter = Plan { shard: Shard { number: 2, of: 4 }, ..plan() };
+    let shared = Rates::over(&quarter, &seen().seconds).unwrap_or_else(|| panic!("seconds are over"));
+    assert!(
+        (shared.offered_per_s * 4.0 - rates.offered_per_s).abs() < 1e-6,
+        "a quarter of the nodes: {shared:?}"
+    );
 }
 
 #[test]
