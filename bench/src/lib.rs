@@ -10,7 +10,8 @@
 //! * [`report`]: samples of free locks as a table and as JSON, with ratios taken pair by pair. [`table`]: any other table.
 //! * [`machine`]: where it was measured. [`arena`]: three servers, and where results are written.
 //!
-//! `benches/` puts them together, one file per question: `cycles` (free locks), `nodes` (many clients), `contention` (one
+//! `benches/` puts them together, one file per question: `cycles` (free locks), `limits` (what a
+//! call costs step by step, and full batches), `nodes` (many clients), `contention` (one
 //! hot name), `outage` (one endpoint hung), `memory`. `benches/protocol.rs` measures the client's pure core and needs none of
 //! this.
 

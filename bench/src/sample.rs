@@ -23,7 +23,7 @@ pub struct Load {
 /// What one measurement found.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sample {
-    /// Acquire and release, both done.
+    /// Locks acquired and released, both done.
     pub cycles: u64,
     /// From the start of the first task to the end of the last.
     pub elapsed_us: u64,
@@ -73,7 +73,7 @@ pub async fn sample<'a, C: Contender>(
     let elapsed = start.elapsed();
     let client_cpu = process_cpu().saturating_sub(client_before);
     let server_cpu = servers_cpu(servers)?.saturating_sub(servers_before);
-    let cycles = acquire_ns.len();
+    let cycles = acquire_ns.len() * C::LOCKS;
     let per_cycle = |time: Duration| time.as_secs_f64() * 1e6 / cycles as f64;
     let us = |quantile| acquire_ns.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Sample {

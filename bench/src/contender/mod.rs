@@ -7,7 +7,7 @@ mod rslock;
 use std::time::Duration;
 
 pub use quorum::Quorum;
-pub use raw::{Driver, Fred, Raw, RedisRs};
+pub use raw::{Batches, Driver, Fred, Raw, RedisRs, Rung, Step, Word};
 pub use rslock::Rslock;
 
 /// The same TTL for all.
@@ -20,6 +20,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub trait Contender: Send + Sync + 'static {
     /// What an acquisition hands out.
     type Held: Send;
+
+    /// How many locks one acquisition takes.
+    const LOCKS: u64 = 1;
 
     /// Takes a free lock.
     fn acquire(&self, name: &str) -> impl Future<Output = Result<Self::Held, Failure>> + Send;

@@ -1,8 +1,11 @@
 //! The limit: this project's script and arguments through three connections of a driver, and nothing around them. No batch,
 //! no queue, no task, no deadline, no token to settle, nothing undone.
 
+mod batches;
 mod fred;
 mod redis_rs;
+mod rung;
+mod word;
 
 use std::time::SystemTime;
 
@@ -15,8 +18,11 @@ use leasehold::protocol::wire::{self, AdmitReply, Arguments, BatchReply, Field, 
 use leasehold::protocol::{Action, LeaseName, Operation, OwnerId, Reply};
 use leasehold::scripts::Settings;
 
+pub use self::batches::Batches;
 pub use self::fred::Fred;
 pub use self::redis_rs::RedisRs;
+pub use self::rung::{Rung, Step};
+pub use self::word::Word;
 use super::{Contender, Failure, TTL};
 
 const MAJORITY: usize = 2;
@@ -64,15 +70,28 @@ impl<D: Driver> Raw<D> {
         Ok(Self { servers })
     }
 
-    /// Sends one operation everywhere and waits for the second yes. The third answer is left to arrive unheard: the
-    /// command is on its way, and the next one on that connection follows it.
-    async fn run(&self, operation: &Operation, yes: fn(&Reply) -> bool) -> Result<(), Failure> {
-        let (bytes, ends) = Arguments::encode([operation]).into_parts();
+    /// Sends operations everywhere, all in one call, and waits for the second server that says yes to each.
+    async fn run(&self, operations: &[Operation], yes: fn(&Reply) -> bool) -> Result<(), Failure> {
+        let (bytes, ends) = Arguments::encode(operations).into_parts();
         let bytes = Bytes::from(bytes);
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let arguments: Vec<Bytes> = starts.zip(&ends).map(|(start, &end)| bytes.slice(start..end)).collect();
-        let mut replies: FuturesUnordered<_> =
-            self.servers.iter().map(|server| server.run(&arguments)).collect();
+        self.majority(|server| server.run(&arguments, operations.len()), |replies| replies.iter().all(yes))
+            .await
+    }
+
+    /// Asks all three and waits for the second yes. The third answer is left to arrive unheard: the command is on its way,
+    /// and the next one on that connection follows it.
+    async fn majority<'a, F, T>(
+        &'a self,
+        ask: impl Fn(&'a Server<D>) -> F,
+        yes: impl Fn(&T) -> bool,
+    ) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+        T: std::fmt::Debug,
+    {
+        let mut replies: FuturesUnordered<F> = self.servers.iter().map(ask).collect();
         let mut count = 0;
         let mut refusal = None;
         while let Some(reply) = replies.next().await {
@@ -95,21 +114,34 @@ impl<D: Driver> Contender for Raw<D> {
 
     async fn acquire(&self, name: &str) -> Result<Self::Held, Failure> {
         let held = (LeaseName::new(name)?, OwnerId::new(rand::random()));
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-        let action = Action::Acquire {
-            ttl_ms: u32::try_from(TTL.as_millis())?,
-            proposal: u64::try_from(since_1970.as_micros())?,
-        };
-        let operation = Operation { name: held.0.clone(), owner: held.1, action };
-        self.run(&operation, |reply| matches!(reply, Reply::Granted { .. })).await?;
+        self.run(&[acquire(&held)?], granted).await?;
         Ok(held)
     }
 
-    async fn release(&self, (name, owner): Self::Held) -> Result<(), Failure> {
-        let operation = Operation { name, owner, action: Action::Release };
-
-        self.run(&operation, |reply| matches!(reply, Reply::Released)).await
+    async fn release(&self, held: Self::Held) -> Result<(), Failure> {
+        self.run(&[release(held)], released).await
     }
+}
+
+fn acquire((name, owner): &(LeaseName, OwnerId)) -> Result<Operation, Failure> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let action = Action::Acquire {
+        ttl_ms: u32::try_from(TTL.as_millis())?,
+        proposal: u64::try_from(since_1970.as_micros())?,
+    };
+    Ok(Operation { name: name.clone(), owner: *owner, action })
+}
+
+fn release((name, owner): (LeaseName, OwnerId)) -> Operation {
+    Operation { name, owner, action: Action::Release }
+}
+
+const fn granted(reply: &Reply) -> bool {
+    matches!(reply, Reply::Granted { .. })
+}
+
+const fn released(reply: &Reply) -> bool {
+    matches!(reply, Reply::Released)
 }
 
 impl<D: Driver> Server<D> {
@@ -132,14 +164,19 @@ impl<D: Driver> Server<D> {
         }
     }
 
-    async fn run(&self, operation: &[Bytes]) -> Result<Reply, Failure> {
-        let head = [self.script_hash.clone(), b"0"[..].into(), b"run"[..].into(), self.member.clone()];
-        let arguments = head.into_iter().chain(operation.iter().cloned()).collect();
+    /// Runs operations, encoded already.
+    async fn run(&self, operations: &[Bytes], count: usize) -> Result<Vec<Reply>, Failure> {
+        let arguments = self.head().into_iter().chain(operations.iter().cloned()).collect();
         let reply = self.driver.call("EVALSHA", arguments).await?;
         let fields = D::fields(&reply).ok_or(WireError)?;
-        match wire::decode_batch(fields.into_iter(), 1)? {
-            BatchReply::Done { mut replies, .. } => replies.pop().ok_or_else(|| WireError.into()),
+        match wire::decode_batch(fields.into_iter(), count)? {
+            BatchReply::Done { replies, .. } => Ok(replies),
             BatchReply::NotAdmitted(reason) => Err(reason.as_ref().into()),
         }
+    }
+
+    /// What each call of the script begins with.
+    fn head(&self) -> [Bytes; 4] {
+        [self.script_hash.clone(), b"0"[..].into(), b"run"[..].into(), self.member.clone()]
     }
 }
