@@ -99,7 +99,7 @@ impl Turns<'_> {
         contender: &Arc<C>,
         counts: bool,
     ) -> Result<(), Failure> {
-        let sample = sample(contender, label, self.load, self.arena.trio.servers()).await?;
+        let sample = sample(contender, "limits", self.load, self.arena.trio.servers()).await?;
         if !counts {
             return Ok(());
         }

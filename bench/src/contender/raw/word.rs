@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{Driver as _, Fred, MAJORITY};
 use crate::contender::{Contender, Failure};
@@ -62,9 +63,15 @@ impl Server {
     async fn round(&self, word: &str) -> Result<(), Failure> {
         let _: i64 = self.says.client().publish(CHANNEL, word).await?;
         let mut heard = self.heard.lock().await;
-        // Words of rounds that were over without this server come first.
-        while heard.recv().await?.value.as_bytes() != Some(word.as_bytes()) {}
-        Ok(())
+        loop {
+            match heard.recv().await {
+                // Words of rounds that were over without this server come first, or have been dropped by the driver.
+                Err(RecvError::Lagged(_)) => {}
+                Ok(message) if message.value.as_bytes() != Some(word.as_bytes()) => {}
+                Ok(_) => return Ok(()),
+                Err(closed @ RecvError::Closed) => return Err(closed.into()),
+            }
+        }
     }
 }
 
