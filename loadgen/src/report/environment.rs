@@ -33,7 +33,10 @@ pub(crate) fn shareable_command(arguments: impl IntoIterator<Item = String>) -> 
 
 fn shareable(argument: &str) -> String {
     let (option, value) = match argument.split_once('=') {
-        Some((option, value)) if option.starts_with("--") => (format!("{option}="), value),
+        // A URL may begin with anything, and hold this as well.
+        Some((option, value)) if option.starts_with("--") && !option.contains("://") => {
+            (format!("{option}="), value)
+        }
         _ => (String::new(), argument),
     };
     let shown = |part: &str| if part.contains("://") { without_password(part) } else { part.to_owned() };
