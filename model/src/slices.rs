@@ -145,7 +145,7 @@ fn waiting() -> Vec<Slice> {
     };
     vec![
         Slice::new("line, release and undo", Rules { release: true, ..line }, HANDED_OVER).quick(),
-        Slice::new("line, a retry", Rules { attempts: [2, 1, 0], ..line }, HANDED_OVER).to_depth(12),
+        Slice::new("line, a retry", Rules { attempts: [2, 1, 0], ..line }, HANDED_OVER).to_depth(11),
         Slice::new(
             "line, word and asking again",
             Rules { asks: [2, 0, 0], ttls: &[1], quarantine: 1, ..line },
