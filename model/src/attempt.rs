@@ -1,11 +1,10 @@
 //! A client that acquires: all endpoints at once, decided at the first majority, token settled, undone if it fails.
 
 use crate::rules::{Control, Rules, Tokens};
-use crate::state::{Answer, CLIENTS, Client, Op, Owner, Phase, Purpose, ROUNDS, Request, Round, Slot, State};
-
-/// Places of an attempt's two rounds.
-const VOTE: usize = 0;
-const RAISE: usize = 1;
+use crate::state::{
+    AGAIN, ASKS, Answer, CLIENTS, Client, Op, Owner, Phase, Purpose, RAISE, ROUNDS, Request, Round, Slot,
+    State, VOTE, Won,
+};
 
 impl State {
     /// Who the client's attempt is.
@@ -30,7 +29,8 @@ impl State {
         let caller = &mut self.clients[client];
         *caller = Client { phase: Phase::Voting, attempt: caller.attempt + 1, floor, ..Client::default() };
         caller.rounds[VOTE] = Some(Round { purpose: Purpose::Vote, ttl, left: rules.validity(ttl) });
-        let request = Request { op: Op::Acquire, owner: self.owner(rules, client), token: proposal, ttl };
+        let op = if rules.waits(client) { Op::Wait } else { Op::Acquire };
+        let request = Request { op, owner: self.owner(rules, client), token: proposal, ttl };
         for column in &mut self.columns {
             column.wires[client].slots[VOTE] = Slot::Sent(request);
         }
@@ -41,14 +41,14 @@ impl State {
         let owner = self.owner(rules, client);
         for column in &mut self.columns {
             let wire = &mut column.wires[client];
-            // Owners are new for each attempt: an endpoint that said no holds nothing of this one.
+            // Owners are new for each attempt: an endpoint that said no holds nothing of this one, unless asked twice.
             let reached = match wire.slots[VOTE] {
+                _ if rules.waits(client) => true,
                 Slot::Idle => false,
                 Slot::Sent(_) | Slot::Answered(_) => true,
                 Slot::Counted(answer) => matches!(answer, Answer::Granted(_)),
             };
-            wire.abandon(VOTE);
-            wire.abandon(RAISE);
+            [VOTE, RAISE, AGAIN].into_iter().for_each(|round| wire.abandon(round));
             if reached {
                 wire.stray(Request { op: Op::Release, owner, token: 0, ttl: 0 });
             }
@@ -62,6 +62,7 @@ impl State {
         self.clients[client] = Client { attempt, ..Client::default() };
         for column in &mut self.columns {
             column.wires[client].voter = false;
+            column.wires[client].words = [None; ASKS];
         }
         self.forget_tokens();
         if self.clients.iter().all(|client| client.phase != Phase::Held) {
@@ -69,13 +70,13 @@ impl State {
         }
     }
 
-    /// An answer to an attempt has arrived, and is counted.
-    pub fn count_vote(&mut self, rules: &Rules, client: usize) {
+    /// What an attempt waited for has come, and is counted.
+    pub fn count_vote(&mut self, rules: &Rules, client: usize, what: Won) {
         match self.clients[client].phase {
             Phase::Voting => {
-                let (yes, no) = self.tally(client, VOTE);
+                let (yes, no) = self.votes(client);
                 if yes >= rules.majority() {
-                    self.settle_token(rules, client);
+                    self.settle_token(rules, client, what);
                 } else if self.columns.len() - no < rules.majority() {
                     self.give_up(rules, client);
                 }
@@ -96,37 +97,44 @@ impl State {
     }
 
     /// M agreed. The token is the largest they drew; those with a smaller one are asked to raise it.
-    fn settle_token(&mut self, rules: &Rules, client: usize) {
-        let drawn = self.columns.iter().filter_map(|column| match column.wires[client].slots[VOTE] {
-            Slot::Counted(Answer::Granted(token)) => Some(token),
+    fn settle_token(&mut self, rules: &Rules, client: usize, what: Won) {
+        let drawn = self.columns.iter().filter_map(|column| match column.wires[client].vote() {
+            Some((_, Answer::Granted(token))) => Some(token),
             _ => None,
         });
         let token = drawn.max().unwrap_or(0);
+        let left = self.worth(rules, client, what);
         let request = Request { op: Op::Raise, owner: self.owner(rules, client), token, ttl: 0 };
         for column in &mut self.columns {
             let wire = &mut column.wires[client];
-            wire.slots[RAISE] = match wire.slots[VOTE] {
-                Slot::Counted(Answer::Granted(drawn))
+            wire.slots[RAISE] = match wire.vote() {
+                Some((_, Answer::Granted(drawn)))
                     if drawn == token || rules.broken(Control::TokenUnraised) =>
                 {
                     Slot::Counted(Answer::Granted(token))
                 }
-                Slot::Counted(Answer::Granted(_)) => Slot::Sent(request),
+                Some((_, Answer::Granted(_))) => Slot::Sent(request),
                 _ => Slot::Counted(Answer::Missing),
             };
+            if rules.waits(client) {
+                wire.leave_to_itself();
+            }
         }
         let winner = &mut self.clients[client];
-        winner.phase = Phase::Raising;
-        winner.token = token;
+        (winner.phase, winner.token, winner.won) = (Phase::Raising, token, what);
+        winner.rounds[AGAIN] = None;
+        winner.rounds[VOTE].iter_mut().for_each(|round| round.left = left);
         self.conclude(rules, client);
     }
 
-    /// Hands out the lease once M hold exactly its token.
+    /// Hands out the lease once M hold exactly its token, if anything is left of it.
     fn conclude(&mut self, rules: &Rules, client: usize) {
         let (yes, no) = self.tally(client, RAISE);
-        if yes >= rules.majority() {
+        let carried = yes >= rules.majority();
+        let left = self.clients[client].rounds[VOTE].map_or(0, |round| round.left);
+        if carried && left > 0 {
             self.hand_out(rules, client);
-        } else if self.columns.len() - no < rules.majority() {
+        } else if carried || self.columns.len() - no < rules.majority() {
             self.give_up(rules, client);
         }
     }

@@ -7,7 +7,7 @@ impl Endpoint {
     /// Executes a request. `now` is true time, where clocks count.
     pub fn execute(&mut self, rules: &Rules, now: u8, request: Request) -> Answer {
         match request.op {
-            Op::Acquire => self.acquire(rules, now, request),
+            Op::Acquire | Op::Wait | Op::WaitAgain => self.acquire(rules, now, request),
             Op::Extend => self.extend(rules, request),
             Op::Heal => self.heal(rules, request),
             Op::Raise => self.raise(rules, request),
@@ -27,7 +27,7 @@ impl Endpoint {
         if self.foreign_shadow(request.owner) && !rules.broken(Control::ShadowsIgnored) {
             return Answer::Held;
         }
-        match self.lock {
+        match &mut self.lock {
             None => {
                 let token = self.draw(rules, now, request.token);
                 if !rules.broken(Control::StripeAtHandOut) {
@@ -36,12 +36,19 @@ impl Endpoint {
                 self.lock = Some(Lock { owner: request.owner, token, left: request.ttl });
                 Answer::Granted(token)
             }
-            Some(lock) if lock.owner == request.owner => Answer::Granted(lock.token),
+            Some(lock) if lock.owner == request.owner => {
+                // Who may ask again counts a yes from the newest time: it must be worth a whole TTL.
+                if request.op != Op::Acquire && !rules.broken(Control::RefreshKeepsExpiry) {
+                    lock.left = lock.left.max(request.ttl);
+                }
+                Answer::Granted(lock.token)
+            }
             Some(_) => Answer::Held,
         }
     }
 
-    fn draw(&self, rules: &Rules, now: u8, proposal: u8) -> u8 {
+    /// The token that an acquire with this proposal draws.
+    pub(crate) fn draw(&self, rules: &Rules, now: u8, proposal: u8) -> u8 {
         let clamped = match rules.tokens {
             Tokens::Off => return 0,
             Tokens::Clocks { slack, .. } if !rules.broken(Control::ProposalUnclamped) => {
@@ -126,7 +133,7 @@ impl Endpoint {
         Answer::Missing
     }
 
-    fn foreign_shadow(&self, owner: Owner) -> bool {
+    pub(crate) fn foreign_shadow(&self, owner: Owner) -> bool {
         self.shadow.is_some_and(|shadow| shadow.owner != owner)
     }
 
@@ -147,6 +154,7 @@ impl Endpoint {
                 lock.take_if(|lock| lock.left == 0);
             }
         }
+        self.tick_line(rules);
         if !rules.broken(Control::QuarantineWithoutEnd) {
             self.quarantine = self.quarantine.saturating_sub(1);
         }
@@ -158,7 +166,9 @@ impl Endpoint {
         *self = if with_data {
             Self { quarantine, ..*self }
         } else {
-            Self { quarantine, skew: self.skew, ..Self::default() }
+            // A copy that is older than a vote may know of who was parked before it.
+            let line = if rules.line_kept { self.line } else { Default::default() };
+            Self { quarantine, skew: self.skew, line, ..Self::default() }
         };
     }
 }

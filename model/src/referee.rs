@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use crate::rules::{Rules, Tokens};
-use crate::state::{Answer, CLIENTS, ENDPOINTS, Phase, State};
+use crate::state::{Answer, CLIENTS, ENDPOINTS, Phase, State, Won};
 use crate::world::World;
 
 /// Names of the properties, as verdicts give them.
@@ -62,9 +62,9 @@ fn progress(world: &World, state: &State) -> bool {
             Phase::Voting | Phase::Raising => calm.give_up(rules, client),
             Phase::Held => calm.lose(rules, client),
         }
-        for column in &mut calm.columns {
-            while let Some(request) = column.wires[client].take_stray(0) {
-                column.endpoint.execute(rules, state.now, request);
+        for endpoint in 0..ENDPOINTS {
+            while let Some(request) = calm.columns[endpoint].wires[client].take_stray(0) {
+                calm.serve_last(rules, endpoint, request);
             }
         }
     }
@@ -76,13 +76,8 @@ fn progress(world: &World, state: &State) -> bool {
     }
     calm.clients[0].attempt += 1;
     let request = crate::world::acquire(&calm, rules, 0, 1);
-    let granted = (0..ENDPOINTS).filter_map(|endpoint| {
-        match calm.columns[endpoint].endpoint.execute(rules, state.now, request) {
-            Answer::Granted(token) => Some(token),
-            _ => None,
-        }
-    });
-    granted.count() >= rules.majority()
+    let granted = |&endpoint: &usize| matches!(calm.serve_last(rules, endpoint, request), Answer::Granted(_));
+    (0..ENDPOINTS).filter(granted).count() >= rules.majority()
 }
 
 /// Something that a slice must come to: a search that never does proves nothing.
@@ -105,6 +100,24 @@ pub const ACTING_OVERLAP: Sight = Sight {
     name: "two act at once",
     seen: |_, state| state.clients.iter().filter(|client| client.phase == Phase::Held).count() > 1,
 };
+
+/// A lease is won by hand-over.
+pub const HANDED_OVER: Sight =
+    Sight { name: "word of a hand-over decides", seen: |_, state| holds(state, Won::Told) };
+
+/// A lease is won by asking again, where word of a hand-over is lost or late.
+pub const UNHEARD: Sight =
+    Sight { name: "asking again finds what was given unheard", seen: |_, state| holds(state, Won::Unheard) };
+
+/// A sleeper was handed the lease and acts past its deadline, beside somebody else who holds it.
+pub const GIVEN_TO_SLEEPER: Sight = Sight {
+    name: "who was given the lock acts beside another",
+    seen: |world, state| (ACTING_OVERLAP.seen)(world, state) && holds(state, Won::Told),
+};
+
+fn holds(state: &State, won: Won) -> bool {
+    state.clients.iter().any(|client| client.phase == Phase::Held && client.won == won)
+}
 
 /// A client wins with its last attempt.
 pub const RETRIED: Sight = Sight {

@@ -1,6 +1,6 @@
 //! The numbers of the protocol, in ticks, and every way to get one rule wrong.
 
-use crate::state::CLIENTS;
+use crate::state::{CLIENTS, Op};
 
 /// One rule broken: a control. Each must be caught, or the model sees nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,13 @@ pub enum Control {
     MemberUnread,
     IdentityUnread,
     QuarantineWithoutEnd,
+    HandOverFromHearing,
+    HandOverForNewest,
+    RefreshKeepsExpiry,
+    HandOverInQuarantine,
+    TwoGiven,
+    UndoGives,
+    ParkedWithoutEnd,
 }
 
 impl Control {
@@ -67,6 +74,13 @@ impl Control {
             Self::MemberUnread => "a batch does not read member",
             Self::IdentityUnread => "a batch does not read the server's identity",
             Self::QuarantineWithoutEnd => "quarantine has no end",
+            Self::HandOverFromHearing => "a hand-over counts from when it is heard",
+            Self::HandOverForNewest => "a hand-over counts for the newest request",
+            Self::RefreshKeepsExpiry => "asking again does not extend the own lock",
+            Self::HandOverInQuarantine => "the lock is handed over in quarantine",
+            Self::TwoGiven => "the second in line is told as well",
+            Self::UndoGives => "an undo that freed nothing gives the lock",
+            Self::ParkedWithoutEnd => "what is parked does not expire",
         }
     }
 }
@@ -80,6 +94,8 @@ pub struct Rules {
     pub clients: u8,
     /// Attempts of each client, each with an owner of its own.
     pub attempts: [u8; CLIENTS],
+    /// Times that each client's attempts may ask: none of those that do not wait in line, one or two of those that do.
+    pub asks: [u8; CLIENTS],
     /// Rounds of renewal of each client's lease.
     pub renewals: [u8; CLIENTS],
     /// Rounds of a holder that may be under way at once.
@@ -90,6 +106,12 @@ pub struct Rules {
     pub drift: u8,
     /// How long a shadow stands; zero if there are none.
     pub shadow_ttl: u8,
+    /// What is under way at the beginning from an earlier holder, whose lock stands everywhere then; nothing if there is none.
+    pub predecessor: &'static [Op],
+    /// How long a parked acquire stands.
+    pub parked: u8,
+    /// Whether the line outlives a loss of data.
+    pub line_kept: bool,
     /// How long an endpoint that forgot gives no votes.
     pub quarantine: u8,
     /// Whether a lease grows to the endpoints that did not vote.
@@ -136,11 +158,15 @@ impl Rules {
         control: None,
         clients: 2,
         attempts: [1; CLIENTS],
+        asks: [0; CLIENTS],
         renewals: [0; CLIENTS],
         rounds: 1,
         ttls: &[3],
         drift: 0,
         shadow_ttl: 0,
+        predecessor: &[],
+        parked: 1,
+        line_kept: false,
         quarantine: 3,
         grow: false,
         release: true,
@@ -156,6 +182,12 @@ impl Rules {
     #[must_use]
     pub fn broken(&self, control: Control) -> bool {
         self.control == Some(control)
+    }
+
+    /// Whether a client waits in line.
+    #[must_use]
+    pub fn waits(&self, client: usize) -> bool {
+        self.asks[client] > 0
     }
 
     /// How many endpoints are a majority.

@@ -7,9 +7,11 @@ use stateright::{Checker as _, HasDiscoveries, Model};
 
 use crate::admission::{Admission, EARNED};
 use crate::referee::{
-    ACTING_OVERLAP, DEGRADED, EXCLUSION, GRANTED, LATCHED, ORDER, PROGRESS, RENEWED, RETRIED, Sight, TOKENS,
+    ACTING_OVERLAP, DEGRADED, EXCLUSION, GIVEN_TO_SLEEPER, GRANTED, HANDED_OVER, LATCHED, ORDER, PROGRESS,
+    RENEWED, RETRIED, Sight, TOKENS, UNHEARD,
 };
 use crate::rules::{Control, Rules, Tokens};
+use crate::state::Op;
 use crate::world::World;
 
 /// A part of what may happen, and how far it is explored.
@@ -125,9 +127,60 @@ where
     }
 }
 
-/// All slices, small ones first.
+/// All slices.
 #[must_use]
 pub fn slices() -> Vec<Slice> {
+    [asking(), waiting()].concat()
+}
+
+/// Slices in which somebody waits in line, and is given the lock. They begin with an earlier holder's lock and its release.
+fn waiting() -> Vec<Slice> {
+    let line = Rules {
+        asks: [1, 1, 0],
+        predecessor: &[Op::Release],
+        ttls: &[2],
+        quarantine: 2,
+        release: false,
+        ..Rules::PLAIN
+    };
+    vec![
+        Slice::new("line, release and undo", Rules { release: true, ..line }, HANDED_OVER).quick(),
+        Slice::new("line, a retry", Rules { attempts: [2, 1, 0], ..line }, HANDED_OVER).to_depth(11),
+        Slice::new(
+            "line, word and asking again",
+            Rules { asks: [2, 0, 0], ttls: &[1], quarantine: 1, ..line },
+            UNHEARD,
+        ),
+        Slice::new("line, asking again", Rules { asks: [2, 0, 0], predecessor: &[], ..line }, UNHEARD)
+            .to_depth(15),
+        Slice::new("line, renewal", Rules { renewals: [1, 0, 0], ..line }, HANDED_OVER),
+        Slice::new("line, an amnesia", Rules { amnesias: 1, ..line }, HANDED_OVER).to_depth(11),
+        Slice::new(
+            "line, an amnesia but for the line",
+            Rules {
+                asks: [0, 1, 0],
+                predecessor: &[Op::Heal, Op::Release],
+                ttls: &[1],
+                quarantine: 1,
+                amnesias: 1,
+                line_kept: true,
+                ..line
+            },
+            HANDED_OVER,
+        )
+        .to_depth(14),
+        Slice::new(
+            "line, pause, tokens",
+            Rules { asks: [0, 1, 0], ttls: &[1], pauses: true, tokens: Tokens::Any(1), ..line },
+            GIVEN_TO_SLEEPER,
+        ),
+        Slice::new("line, three clients", Rules { clients: 3, asks: [1, 1, 1], ..line }, HANDED_OVER)
+            .to_depth(10),
+    ]
+}
+
+/// Slices in which nobody waits, small ones first.
+fn asking() -> Vec<Slice> {
     let plain = Rules::PLAIN;
     let short = Rules { ttls: &[2], quarantine: 2, ..plain };
     vec![
@@ -264,6 +317,17 @@ pub fn trials() -> Vec<Trial> {
         trial(C::RaiseByOwnerAlone, "tokens, no clock to trust, a request twice", ORDER),
         trial(C::QuarantineShorterThanClocks, "tokens, clocks, an amnesia", ORDER),
         trial(C::ProposalUnclamped, "tokens, clocks, an amnesia", ORDER),
+        // Word counts from before the request with its proposal was sent.
+        trial(C::HandOverFromHearing, "line, release and undo", EXCLUSION),
+        trial(C::HandOverForNewest, "line, word and asking again", EXCLUSION),
+        // Who asks again and has the lock is told yes, and the lock is extended.
+        trial(C::RefreshKeepsExpiry, "line, asking again", EXCLUSION),
+        // The lock is given to the first in line, if it was freed, and not in quarantine.
+        trial(C::TwoGiven, "line, release and undo", EXCLUSION),
+        trial(C::UndoGives, "line, renewal", EXCLUSION),
+        trial(C::HandOverInQuarantine, "line, an amnesia but for the line", EXCLUSION),
+        // What is parked dies.
+        trial(C::ParkedWithoutEnd, "line, release and undo", PROGRESS),
         admission(C::NoQuarantine),
         admission(C::MemberBeforeQuarantine),
         admission(C::QuarantineBeforeMember),

@@ -9,7 +9,15 @@ pub const CLIENTS: usize = 3;
 /// Rounds of one client that may be under way.
 pub const ROUNDS: usize = 3;
 /// Requests to one endpoint whose answers one client does not wait for.
-pub const STRAYS: usize = 6;
+pub const STRAYS: usize = 8;
+/// Times that an attempt in line may ask.
+pub const ASKS: usize = 2;
+/// Place of an attempt's first round: it asks.
+pub const VOTE: usize = 0;
+/// Place of the round that settles its token.
+pub const RAISE: usize = 1;
+/// Place of the round in which it asks again, where it waits in line.
+pub const AGAIN: usize = 2;
 /// Token units that a clock runs in a tick: more than draws of one stripe in that time.
 pub const UNITS: u8 = 4;
 
@@ -33,6 +41,15 @@ pub struct Lock {
     pub left: u8,
 }
 
+/// An acquire that waits in line to be given the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parked {
+    /// What was asked.
+    pub request: Request,
+    /// Ticks until it is forgotten.
+    pub left: u8,
+}
+
 /// One endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -40,6 +57,8 @@ pub struct Endpoint {
     pub lock: Option<Lock>,
     /// The shadow: its token means nothing.
     pub shadow: Option<Lock>,
+    /// Who waits in line, by client; who is first among them is left open.
+    pub line: [Option<Parked>; CLIENTS],
     /// The largest token drawn here.
     pub stripe: u8,
     /// Ticks until it gives votes again.
@@ -53,6 +72,8 @@ pub struct Endpoint {
 #[allow(missing_docs, reason = "named as in the script")]
 pub enum Op {
     Acquire,
+    Wait,
+    WaitAgain,
     Extend,
     Heal,
     Raise,
@@ -81,6 +102,7 @@ pub struct Request {
 pub enum Answer {
     Granted(u8),
     Held,
+    Waiting,
     Missing,
     Superseded,
     Quarantined,
@@ -107,6 +129,8 @@ pub struct Wire {
     pub slots: [Slot; ROUNDS],
     /// Requests whose answers do not matter any more, in order of size.
     pub strays: [Option<Request>; STRAYS],
+    /// Word of hand-overs that is on its way, by the time of asking that it answers: the token drawn.
+    pub words: [Option<u8>; ASKS],
     /// Whether the client counts this endpoint among its lease's voters.
     pub voter: bool,
 }
@@ -145,6 +169,18 @@ pub enum Purpose {
     Grow,
 }
 
+/// What the vote that decided an attempt was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Won {
+    /// An answer.
+    #[default]
+    Asked,
+    /// Word of a hand-over.
+    Told,
+    /// An answer to the second time of asking, where word of a hand-over had not come.
+    Unheard,
+}
+
 /// A round under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Round {
@@ -173,6 +209,8 @@ pub struct Client {
     pub rounds: [Option<Round>; ROUNDS],
     /// Rounds of renewal begun.
     pub renewals: u8,
+    /// How it came to the lease.
+    pub won: Won,
     /// Whether it lives on shadows.
     pub degraded: bool,
     /// Whether it has grown, or need not.
@@ -198,6 +236,14 @@ pub struct State {
     pub now: u8,
     /// Faults so far: losses of data, restarts without loss, clocks apart, requests twice.
     pub faults: [u8; 4],
+}
+
+impl Op {
+    /// Whether it asks for the lock.
+    #[must_use]
+    pub const fn asks(self) -> bool {
+        matches!(self, Self::Acquire | Self::Wait | Self::WaitAgain)
+    }
 }
 
 impl Client {
@@ -247,12 +293,14 @@ impl Column {
     /// Drops strays that can never do anything: their owner has nothing here, nor anything under way that could place it.
     pub fn drop_dead(&mut self) {
         let Self { endpoint, wires } = self;
-        let stands =
-            |owner| [endpoint.lock, endpoint.shadow].iter().flatten().any(|lock| lock.owner == owner);
+        let stands = |owner| {
+            let parked = endpoint.line.iter().flatten().any(|parked| parked.request.owner == owner);
+            parked || [endpoint.lock, endpoint.shadow].iter().flatten().any(|lock| lock.owner == owner)
+        };
         for wire in wires {
             let Wire { slots, strays, .. } = *wire;
             let places = |request: Request, owner| {
-                request.owner == owner && matches!(request.op, Op::Acquire | Op::Heal | Op::Shadow)
+                request.owner == owner && (request.op.asks() || matches!(request.op, Op::Heal | Op::Shadow))
             };
             let may_come = |owner| {
                 let sent =
@@ -274,8 +322,12 @@ impl Hash for Wire {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let strays = self.strays.iter().flatten().count();
         let rounds = self.slots.iter().rposition(|slot| *slot != Slot::Idle).map_or(0, |last| last + 1);
-        hasher
-            .write_u8(u8::try_from((strays << 3) + (rounds << 1)).unwrap_or(u8::MAX) + u8::from(self.voter));
+        let words = self.words != [None; ASKS];
+        let flags = u8::from(self.voter) | u8::from(words) << 7;
+        hasher.write_u8(u8::try_from((strays << 3) + (rounds << 1)).unwrap_or(u8::MAX) | flags);
+        if words {
+            self.words.hash(hasher);
+        }
         self.slots[..rounds].iter().for_each(|slot| slot.hash(hasher));
         self.strays[..strays].iter().flatten().for_each(|stray| stray.hash(hasher));
     }

@@ -4,7 +4,7 @@ use stateright::{Model, Property};
 
 use crate::referee::{self, Sight};
 use crate::rules::{Control, Rules, Tokens};
-use crate::state::{Column, ENDPOINTS, Op, Phase, Purpose, Request, Slot, State, UNITS};
+use crate::state::{ASKS, Column, ENDPOINTS, Op, Phase, Purpose, Request, Slot, State, UNITS, Won};
 
 /// One slice of the protocol's possibilities.
 #[derive(Clone, Copy, Debug)]
@@ -15,15 +15,17 @@ pub struct World {
     pub sight: Sight,
 }
 
-/// A step. Clients, endpoints and rounds are named by their places.
+/// A step. Clients, endpoints and rounds are named by their places; `first` is who is given the lock, if anybody in line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "what each does is said in `next_state`")]
 pub enum Step {
     Call { client: usize, ttl: u8, proposal: u8 },
-    Execute { client: usize, endpoint: usize, round: usize },
-    ExecuteTwice { client: usize, endpoint: usize, round: usize },
-    ExecuteStray { client: usize, endpoint: usize, stray: usize },
+    Execute { client: usize, endpoint: usize, round: usize, first: Option<usize> },
+    ExecuteTwice { client: usize, endpoint: usize, round: usize, first: Option<usize> },
+    ExecuteStray { client: usize, endpoint: usize, stray: usize, first: Option<usize> },
     Arrive { client: usize, endpoint: usize, round: usize },
+    Hear { client: usize, endpoint: usize, ask: usize },
+    AskAgain { client: usize, proposal: u8 },
     GiveUp { client: usize },
     Begin { client: usize, purpose: Purpose, ttl: u8 },
     Release { client: usize },
@@ -49,20 +51,27 @@ impl World {
         let who = &state.clients[client];
         for (endpoint, column) in state.columns.iter().enumerate() {
             let wire = &column.wires[client];
+            let firsts = |request| column.endpoint.firsts(rules, request);
             for (round, slot) in wire.slots.iter().enumerate() {
                 match slot {
-                    Slot::Sent(_) => {
-                        steps.push(Step::Execute { client, endpoint, round });
-                        if state.faults[DUPLICATE] < rules.duplicates {
-                            steps.push(Step::ExecuteTwice { client, endpoint, round });
+                    Slot::Sent(request) => {
+                        for first in firsts(*request) {
+                            steps.push(Step::Execute { client, endpoint, round, first });
+                            if state.faults[DUPLICATE] < rules.duplicates {
+                                steps.push(Step::ExecuteTwice { client, endpoint, round, first });
+                            }
                         }
                     }
                     Slot::Answered(_) if !who.paused => steps.push(Step::Arrive { client, endpoint, round }),
                     _ => {}
                 }
             }
-            let strays = wire.strays.iter().enumerate().filter(|(_, request)| request.is_some());
-            steps.extend(strays.map(|(stray, _)| Step::ExecuteStray { client, endpoint, stray }));
+            for (stray, request) in wire.strays.iter().flatten().enumerate() {
+                let execute = |first| Step::ExecuteStray { client, endpoint, stray, first };
+                steps.extend(firsts(*request).map(execute));
+            }
+            let told = (0..ASKS).filter(|&ask| wire.words[ask].is_some() && !who.paused);
+            steps.extend(told.map(|ask| Step::Hear { client, endpoint, ask }));
         }
         if who.paused {
             steps.push(Step::Wake { client });
@@ -71,7 +80,12 @@ impl World {
         match who.phase {
             Phase::Idle if who.attempt < rules.attempts[client] => self.call_steps(state, client, steps),
             Phase::Idle => {}
-            Phase::Voting | Phase::Raising => steps.push(Step::GiveUp { client }),
+            Phase::Voting | Phase::Raising => {
+                steps.push(Step::GiveUp { client });
+                if state.may_ask_again(rules, client) {
+                    self.each_proposal(|proposal| steps.push(Step::AskAgain { client, proposal }));
+                }
+            }
             Phase::Held => {
                 for purpose in [Purpose::Renew, Purpose::Shadow, Purpose::Grow] {
                     if state.may_begin(rules, client, purpose) {
@@ -92,15 +106,18 @@ impl World {
 
     fn call_steps(&self, state: &State, client: usize, steps: &mut Vec<Step>) {
         for &ttl in self.rules.ttls {
-            let mut call = |proposal| steps.push(Step::Call { client, ttl, proposal });
-            if let Tokens::Clocks { .. } = self.rules.tokens {
-                // A client's clock may be anywhere: far behind, far ahead.
-                [0, 7 * UNITS].into_iter().for_each(&mut call);
-            } else {
-                (0..=self.rules.proposals()).for_each(&mut call);
-            }
+            self.each_proposal(|proposal| steps.push(Step::Call { client, ttl, proposal }));
         }
         debug_assert!(state.clients[client].phase == Phase::Idle);
+    }
+
+    fn each_proposal(&self, ask: impl FnMut(u8)) {
+        if let Tokens::Clocks { .. } = self.rules.tokens {
+            // A client's clock may be anywhere: far behind, far ahead.
+            [0, 7 * UNITS].into_iter().for_each(ask);
+        } else {
+            (0..=self.rules.proposals()).for_each(ask);
+        }
     }
 
     fn fault_steps(&self, state: &State, endpoint: usize, steps: &mut Vec<Step>) {
@@ -136,29 +153,35 @@ impl World {
         }
         for client in 0..usize::from(self.rules.clients) {
             state.notice(&self.rules, client);
-            let acquires = matches!(state.clients[client].phase, Phase::Voting | Phase::Raising);
-            if acquires && state.clients[client].rounds[0].is_some_and(|round| round.left == 0) {
+            if state.has_waited_in_vain(&self.rules, client) {
                 state.give_up(&self.rules, client);
             }
         }
     }
 
-    fn execute(&self, state: &mut State, client: usize, endpoint: usize, round: usize) -> Option<Request> {
-        let column = &mut state.columns[endpoint];
-        let slot = &mut column.wires[client].slots[round];
-        let Slot::Sent(request) = *slot else { return None };
-        *slot = Slot::Answered(column.endpoint.execute(&self.rules, state.now, request));
+    fn execute(
+        &self,
+        state: &mut State,
+        client: usize,
+        endpoint: usize,
+        round: usize,
+        first: Option<usize>,
+    ) -> Option<Request> {
+        let Slot::Sent(request) = state.columns[endpoint].wires[client].slots[round] else { return None };
+        let answer = state.serve(&self.rules, endpoint, request, first);
+        state.columns[endpoint].wires[client].slots[round] = Slot::Answered(answer);
         Some(request)
     }
 
     fn arrive(&self, state: &mut State, client: usize, endpoint: usize, round: usize) -> Option<()> {
-        let slot = &mut state.columns[endpoint].wires[client].slots[round];
-        let Slot::Answered(answer) = *slot else { return None };
-        *slot = Slot::Counted(answer);
+        let wire = &mut state.columns[endpoint].wires[client];
+        let Slot::Answered(answer) = wire.slots[round] else { return None };
+        wire.slots[round] = Slot::Counted(answer);
         if state.clients[client].phase == Phase::Held {
             state.count_renewal(&self.rules, client, endpoint, round);
         } else {
-            state.count_vote(&self.rules, client);
+            let unheard = wire.forget_older(round);
+            state.count_vote(&self.rules, client, if unheard { Won::Unheard } else { Won::Asked });
         }
         Some(())
     }
@@ -183,6 +206,7 @@ impl Model for World {
                             Tokens::Clocks { .. } => column.endpoint.skew = start,
                             _ => column.endpoint.stripe = start,
                         }
+                        column.precede(&self.rules);
                     }
                     states.push(state);
                 }
@@ -208,20 +232,21 @@ impl Model for World {
         let mut next = *state;
         match step {
             Step::Call { client, ttl, proposal } => next.call(rules, client, ttl, proposal),
-            Step::Execute { client, endpoint, round } => {
-                self.execute(&mut next, client, endpoint, round)?;
+            Step::Execute { client, endpoint, round, first } => {
+                self.execute(&mut next, client, endpoint, round, first)?;
             }
-            Step::ExecuteTwice { client, endpoint, round } => {
-                let request = self.execute(&mut next, client, endpoint, round)?;
+            Step::ExecuteTwice { client, endpoint, round, first } => {
+                let request = self.execute(&mut next, client, endpoint, round, first)?;
                 next.columns[endpoint].wires[client].stray(request);
                 next.faults[DUPLICATE] += 1;
             }
-            Step::ExecuteStray { client, endpoint, stray } => {
-                let column = &mut next.columns[endpoint];
-                let request = column.wires[client].take_stray(stray)?;
-                column.endpoint.execute(rules, state.now, request);
+            Step::ExecuteStray { client, endpoint, stray, first } => {
+                let request = next.columns[endpoint].wires[client].take_stray(stray)?;
+                next.serve(rules, endpoint, request, first);
             }
             Step::Arrive { client, endpoint, round } => self.arrive(&mut next, client, endpoint, round)?,
+            Step::Hear { client, endpoint, ask } => next.hear(rules, client, endpoint, ask)?,
+            Step::AskAgain { client, proposal } => next.ask_again(rules, client, proposal),
             Step::GiveUp { client } => next.give_up(rules, client),
             Step::Begin { client, purpose, ttl } => next.begin(rules, client, purpose, ttl),
             Step::Release { client } => next.lose(rules, client),
@@ -249,7 +274,9 @@ impl Model for World {
                 next.faults[RESTART] += 1;
             }
         }
-        if !rules.broken(Control::ReleaseUnowned) && !rules.broken(Control::RaiseUnowned) {
+        // Where a rule is broken that looks at the owner, a request may do something though its owner has nothing there.
+        let unowned = [Control::ReleaseUnowned, Control::RaiseUnowned, Control::UndoGives];
+        if !unowned.into_iter().any(|control| rules.broken(control)) {
             next.columns.iter_mut().for_each(Column::drop_dead);
         }
         Some(next)
