@@ -98,6 +98,10 @@ fn unix(rest: &str) -> Result<Address, String> {
     if !host.is_empty() && host != "localhost" {
         return Err("the path of a socket is absolute: unix:///run/redis.sock".to_owned());
     }
+    // A password at the wrong place would be shown as a part of the path.
+    if path.split_once(':').is_some_and(|(_, after)| after.contains('@')) {
+        return Err("user and password come before the path; in a path : is written %3A and @ %40".to_owned());
+    }
     let path = decoded(path)?;
     if path == "/" {
         return Err("it names no path".to_owned());
