@@ -98,9 +98,9 @@ fn unix(rest: &str) -> Result<Address, String> {
     if !host.is_empty() && host != "localhost" {
         return Err("the path of a socket is absolute: unix:///run/redis.sock".to_owned());
     }
-    // A password at the wrong place would be shown as a part of the path.
-    if path.split_once(':').is_some_and(|(_, after)| after.contains('@')) {
-        return Err("user and password come before the path; in a path : is written %3A and @ %40".to_owned());
+    // What looks like the end of a password would be shown as a part of the path.
+    if path.contains('@') && place.rsplit_once('@').is_some_and(|(before, _)| before.contains(':')) {
+        return Err("user and password come before the path; in all of them @ is written %40, : is %3A, and in a password / is %2F".to_owned());
     }
     let path = decoded(path)?;
     if path == "/" {

@@ -76,6 +76,7 @@ async fn a_password_does_not_show_in_the_error_of_a_broken_url() {
         "unix://user:hunter2@run/redis.sock?mode=1",
         "unix://user:hunter2@/",
         "unix:///run/redis.sock:hunter2@",
+        "unix://user:x@/hunter2@/run/redis.sock",
         "unix://user:hun?ter2@/run/redis.sock",
         "unix:///run/redis.sock?password=hunter2",
     ] {
