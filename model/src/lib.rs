@@ -14,7 +14,7 @@
 //! * [`state`]: what endpoints store, what is under way, what clients believe.
 //! * [`endpoint`]: the operations of the script.
 //! * [`attempt`], [`hold`]: a client that acquires, and one that holds.
-//! * [`line`]: hand-over: acquires that are parked where the lock is held, and given it there.
+//! * [`mod@line`]: hand-over: acquires that are parked where the lock is held, and given it there.
 //! * [`world`]: all steps that may follow a state, with time and faults.
 //! * [`referee`]: what must hold in every state.
 //! * [`admission`]: how an endpoint that may have forgotten earns its vote; one endpoint suffices there, and it has faults
