@@ -91,6 +91,8 @@ struct Grant {
     granted: At,
     /// Until when its holder believes in it, by its own word.
     until: At,
+    /// When its holder learned of that deadline, or of a nearer one.
+    settled: At,
     ended: Option<(At, End)>,
     last_act: At,
     /// Whether a message about it was lost, doubled or stalled.
@@ -159,6 +161,7 @@ impl Referee {
             called,
             granted: now,
             until,
+            settled: now,
             ended: None,
             last_act: now,
             noisy: false,
@@ -181,6 +184,9 @@ impl Referee {
     pub fn believes(&mut self, id: GrantId, now: At, until: At) {
         let grant = &mut self.grants[id.0];
         if grant.ended.is_none() && grant.until != until {
+            if until > grant.until {
+                grant.settled = now;
+            }
             grant.until = until;
             self.check_contract(id, now);
         }
@@ -205,6 +211,13 @@ impl Referee {
     #[must_use]
     pub fn until(&self, id: GrantId) -> At {
         self.grants[id.0].until
+    }
+
+    /// How far its deadline was off when its holder learned of it: what it had to renew in, in nanoseconds.
+    #[must_use]
+    pub fn time_to_renew_ns(&self, id: GrantId) -> u64 {
+        let grant = &self.grants[id.0];
+        grant.until.ns_since(grant.settled)
     }
 
     /// How often a name was granted.

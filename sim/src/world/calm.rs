@@ -12,6 +12,9 @@ use crate::referee::{GrantId, Rule};
 use crate::sabotage::Control;
 use crate::time::{At, NS_PER_MS};
 
+/// The longest that a loss is told before its deadline, and a millisecond for clocks.
+const NOTICE_MS_MAX: u32 = 6;
+
 /// An owner whose locks must be gone, unless something went wrong since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remains {
@@ -103,9 +106,18 @@ impl World<'_> {
 
     /// Whether answers come well before anybody stops waiting for them.
     pub(super) fn answers_in_time(&self) -> bool {
-        let timeout_us =
-            u64::from(self.plan.terms.request_timeout_ms.min(self.plan.terms.ttl_ms_low * 2 / 5)) * 1_000;
-        self.plan.network.delay_us_max() * 4 + 4_000 <= timeout_us
+        self.plan.network.delay_us_max() * 4 + 4_000 <= u64::from(self.timeout_ms()) * 1_000
+    }
+
+    /// The longest that a request of the shortest lease may take.
+    fn timeout_ms(&self) -> u32 {
+        self.plan.terms.request_timeout_ms.min(self.plan.terms.ttl_ms_low * 2 / 5)
+    }
+
+    /// Whether a grant that was handed out late left its holder the time for a round behind another's, and for the margin by
+    /// which a loss is told early.
+    fn could_renew(&self, grant: GrantId) -> bool {
+        self.referee.time_to_renew_ns(grant) >= u64::from(self.timeout_ms() + NOTICE_MS_MAX) * NS_PER_MS
     }
 
     /// Who must grant an attempt that begins now: a majority that is well and free, where nobody else is after the name and
@@ -174,7 +186,7 @@ impl World<'_> {
     /// A holder that runs must be told before its deadline.
     pub(super) fn judge_notice(&mut self, host: usize, grant: GrantId, reason: LossReason) {
         let until = self.referee.until(grant);
-        let before = At(until.0.saturating_sub(6 * NS_PER_MS));
+        let before = until.minus_ms(u64::from(NOTICE_MS_MAX));
         if self.now > until && self.was_well(host, before) {
             let what = format!("grant {} of host {host} was over at {until}; told: {reason:?}", grant.0);
             self.referee.violation(Rule::LateNotice, self.now, what);
@@ -214,7 +226,7 @@ impl World<'_> {
             _ => false,
         };
         let judged = match reason {
-            LossReason::Expired => renews && self.answers_in_time(),
+            LossReason::Expired => renews && self.answers_in_time() && self.could_renew(grant),
             LossReason::Taken => true,
             _ => false,
         };
