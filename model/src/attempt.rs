@@ -61,8 +61,8 @@ impl State {
         let attempt = self.clients[client].attempt;
         self.clients[client] = Client { attempt, ..Client::default() };
         for column in &mut self.columns {
-            column.wires[client].voter = false;
-            column.wires[client].words = [None; ASKS];
+            let wire = &mut column.wires[client];
+            (wire.voter, wire.words, wire.told) = (false, [None; ASKS], [false; ASKS]);
         }
         self.forget_tokens();
         if self.clients.iter().all(|client| client.phase != Phase::Held) {

@@ -80,13 +80,14 @@ impl Wire {
             return false;
         }
         self.abandon(VOTE);
+        self.told = [false; ASKS];
         self.words[0].take().is_some()
     }
 
     /// The vote is decided: what else comes of it does not matter any more.
     pub fn leave_to_itself(&mut self) {
         PLACES.into_iter().for_each(|round| self.abandon(round));
-        self.words = [None; ASKS];
+        (self.words, self.told) = ([None; ASKS], [false; ASKS]);
     }
 }
 
@@ -151,7 +152,7 @@ impl State {
         let Some(Parked { request, .. }) = here.line[first].take() else { return };
         let token = here.draw(rules, self.now, request.token);
         here.stripe = token;
-        here.lock = Some(Lock { owner: request.owner, token, left: request.ttl });
+        here.lock = Some(Lock { owner: request.owner, token, left: request.ttl - rules.given_less });
         self.tell(rules, endpoint, request, token);
         if rules.broken(Control::TwoGiven)
             && let Some(second) = self.columns[endpoint].endpoint.line.into_iter().flatten().next()
@@ -178,6 +179,7 @@ impl State {
         wire.abandon(round);
         wire.slots[round] = Slot::Counted(Answer::Granted(token));
         wire.forget_older(round);
+        wire.told[ask] = rules.given_less > 0;
         self.count_vote(rules, client, Won::Told);
         Some(())
     }
@@ -217,17 +219,23 @@ impl State {
         })
     }
 
-    /// For how long the votes for an attempt may be counted on: each from when the request that it answers was sent.
+    /// For how long the votes for an attempt may be counted on: each from when the request that it answers was sent, and what was
+    /// given for less than what was taken.
     pub(crate) fn worth(&self, rules: &Rules, client: usize, what: Won) -> u8 {
         let asked = self.clients[client].rounds;
         if what == Won::Told && rules.broken(Control::HandOverFromHearing) {
             return asked[VOTE].map_or(0, |round| rules.validity(round.ttl));
         }
-        let yes = self.columns.iter().filter_map(|column| match column.wires[client].vote() {
-            Some((round, Answer::Granted(_))) => asked[round],
+        let wires = self.columns.iter().map(|column| &column.wires[client]);
+        let yes = wires.filter_map(|wire| match wire.vote() {
+            Some((round, Answer::Granted(_))) => {
+                let told = PLACES.iter().position(|&place| place == round).is_some_and(|ask| wire.told[ask]);
+                let less = if told && !rules.broken(Control::GivenInFull) { rules.given_less } else { 0 };
+                asked[round].map(|round| round.left.saturating_sub(less))
+            }
             _ => None,
         });
-        yes.map(|round| round.left).min().unwrap_or(0)
+        yes.min().unwrap_or(0)
     }
 
     /// Whether nothing can come of an attempt any more, so late is it. One in line may ask again, as often as the slice allows.

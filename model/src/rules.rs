@@ -40,6 +40,7 @@ pub enum Control {
     TwoGiven,
     UndoGives,
     ParkedWithoutEnd,
+    GivenInFull,
 }
 
 impl Control {
@@ -81,6 +82,7 @@ impl Control {
             Self::TwoGiven => "the second in line is told as well",
             Self::UndoGives => "an undo that freed nothing gives the lock",
             Self::ParkedWithoutEnd => "what is parked does not expire",
+            Self::GivenInFull => "a hand-over counts for a whole TTL",
         }
     }
 }
@@ -108,6 +110,8 @@ pub struct Rules {
     pub shadow_ttl: u8,
     /// What is under way at the beginning from an earlier holder, whose lock stands everywhere then; nothing if there is none.
     pub predecessor: &'static [Op],
+    /// How much shorter than its TTL a lock stands that is given in line.
+    pub given_less: u8,
     /// How long a parked acquire stands.
     pub parked: u8,
     /// Whether the line outlives a loss of data.
@@ -165,6 +169,7 @@ impl Rules {
         drift: 0,
         shadow_ttl: 0,
         predecessor: &[],
+        given_less: 0,
         parked: 1,
         line_kept: false,
         quarantine: 3,

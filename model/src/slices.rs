@@ -145,6 +145,11 @@ fn waiting() -> Vec<Slice> {
     };
     vec![
         Slice::new("line, release and undo", Rules { release: true, ..line }, HANDED_OVER).quick(),
+        Slice::new(
+            "line, given for less",
+            Rules { ttls: &[3], given_less: 1, quarantine: 3, release: true, ..line },
+            HANDED_OVER,
+        ),
         Slice::new("line, a retry", Rules { attempts: [2, 1, 0], ..line }, HANDED_OVER).to_depth(11),
         Slice::new(
             "line, word and asking again",
@@ -320,6 +325,7 @@ pub fn trials() -> Vec<Trial> {
         // Word counts from before the request with its proposal was sent.
         trial(C::HandOverFromHearing, "line, release and undo", EXCLUSION),
         trial(C::HandOverForNewest, "line, word and asking again", EXCLUSION),
+        trial(C::GivenInFull, "line, given for less", EXCLUSION),
         // Who asks again and has the lock is told yes, and the lock is extended.
         trial(C::RefreshKeepsExpiry, "line, asking again", EXCLUSION),
         // The lock is given to the first in line, if it was freed, and not in quarantine.

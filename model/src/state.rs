@@ -131,6 +131,8 @@ pub struct Wire {
     pub strays: [Option<Request>; STRAYS],
     /// Word of hand-overs that is on its way, by the time of asking that it answers: the token drawn.
     pub words: [Option<u8>; ASKS],
+    /// Whether what counts came as word, by the same; told apart only where what is given stands for less than what is taken.
+    pub told: [bool; ASKS],
     /// Whether the client counts this endpoint among its lease's voters.
     pub voter: bool,
 }
@@ -322,11 +324,11 @@ impl Hash for Wire {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let strays = self.strays.iter().flatten().count();
         let rounds = self.slots.iter().rposition(|slot| *slot != Slot::Idle).map_or(0, |last| last + 1);
-        let words = self.words != [None; ASKS];
+        let words = (self.words, self.told) != ([None; ASKS], [false; ASKS]);
         let flags = u8::from(self.voter) | u8::from(words) << 7;
         hasher.write_u8(u8::try_from((strays << 3) + (rounds << 1)).unwrap_or(u8::MAX) | flags);
         if words {
-            self.words.hash(hasher);
+            (self.words, self.told).hash(hasher);
         }
         self.slots[..rounds].iter().for_each(|slot| slot.hash(hasher));
         self.strays[..strays].iter().flatten().for_each(|stray| stray.hash(hasher));

@@ -83,6 +83,8 @@ pub enum Control {
     NoPoll,
     /// A hand-over counts for the newest time that the waiter asked, not for the one that it answers.
     HandOverForNewest,
+    /// A hand-over counts for a whole TTL, though the lock stands for half of it.
+    GivenInFull,
     /// Whoever asks again and has the lock is told yes, but the lock lasts no longer for it.
     RefreshKeepsExpiry,
     /// An endpoint that gives no votes hands over all the same.
@@ -91,7 +93,7 @@ pub enum Control {
 
 impl Control {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::MajorityOfOne,
         Self::NoRaise,
         Self::RaiseUnowned,
@@ -127,6 +129,7 @@ impl Control {
         Self::TwoGiven,
         Self::NoPoll,
         Self::HandOverForNewest,
+        Self::GivenInFull,
         Self::RefreshKeepsExpiry,
         Self::HandOverInQuarantine,
     ];

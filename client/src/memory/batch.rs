@@ -5,6 +5,7 @@ use super::keyspace::{Keyspace, WrongType};
 use super::store::{Left, Refusal, Value, quarantine_left_ms, refuse};
 use super::waiting::{Bells, Parked};
 use crate::protocol::operation::{Action, Operation, Reply};
+use crate::protocol::validity;
 use crate::protocol::{Fence, LeaseName, OwnerId};
 use crate::scripts::Settings;
 
@@ -108,7 +109,12 @@ impl<'a> Batch<'a> {
         }
         let place = self.place_of(proposal, ticket.unwrap_or(proposal));
         let stripe = target.name.stripe();
-        let parked = ticket.map(|_| Parked { owner: target.owner, proposal, stripe, ttl_ms });
+        let parked = ticket.map(|_| Parked {
+            owner: target.owner,
+            proposal,
+            stripe,
+            given_ms: validity::given_ms(ttl_ms),
+        });
         if let Standing::Foreign(reply) = self.shadow_of(target)? {
             return Ok(self.held(target, reply, place, parked));
         }

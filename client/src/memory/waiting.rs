@@ -21,21 +21,22 @@ pub(super) struct Parked {
     pub(super) owner: OwnerId,
     pub(super) proposal: u64,
     pub(super) stripe: u32,
-    pub(super) ttl_ms: u32,
+    /// How long the lock stands that is given.
+    pub(super) given_ms: u32,
 }
 
 impl Parked {
     fn text(self) -> String {
-        let Self { owner, proposal, stripe, ttl_ms } = self;
-        format!("{owner} {proposal} {stripe} {ttl_ms}")
+        let Self { owner, proposal, stripe, given_ms } = self;
+        format!("{owner} {proposal} {stripe} {given_ms}")
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
         let owner = OwnerId::from_hex(parts.next()?)?;
         let (proposal, stripe) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let ttl_ms = parts.next()?.parse().ok()?;
-        parts.next().is_none().then_some(Self { owner, proposal, stripe, ttl_ms })
+        let given_ms = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some(Self { owner, proposal, stripe, given_ms })
     }
 }
 
@@ -81,7 +82,7 @@ impl Batch<'_> {
         }
         let ahead = self.keys.line_rank(&target.wait, client, now_ms)?;
         let key = self.settings.park_key(client, &target.name);
-        let lasts_ms = u64::from(parked.ttl_ms / 2).max(1);
+        let lasts_ms = u64::from(parked.given_ms / 2).max(1);
         self.keys.set(&key, Value::Text(parked.text()), Some(lasts_ms), now_ms);
         u32::try_from(ahead).ok()
     }
@@ -113,7 +114,7 @@ impl Batch<'_> {
     }
 
     fn give(&mut self, target: &Target, parked: Parked) -> Option<u64> {
-        let Parked { owner, proposal, stripe, ttl_ms } = parked;
+        let Parked { owner, proposal, stripe, given_ms } = parked;
         let fence_key = self.settings.fence_key(stripe);
         let fence = self.next_token(&fence_key, proposal).ok()?;
         self.keys.set(&fence_key, Value::Text(fence.to_string()), None, self.now_ms);
@@ -121,10 +122,10 @@ impl Batch<'_> {
             return None;
         }
         let lock = Value::Text(format!("{owner}:{fence}"));
-        self.keys.set(&target.lock, lock, Some(ttl_ms.into()), self.now_ms);
+        self.keys.set(&target.lock, lock, Some(given_ms.into()), self.now_ms);
         let (name, member) = (target.name.clone(), self.member.into());
         self.bells.words.push_back(HandOver { name, owner, proposal, fence, member });
-        Some(ttl_ms.into())
+        Some(given_ms.into())
     }
 
     /// For how long the free lock is now somebody's who has waited longer than the asker; `None` if it is not.

@@ -79,7 +79,8 @@ enum Phase {
 /// One that may wait ([`waiting`](Self::waiting)) is not over where it finds the lock held: it [is in line](Self::is_in_line)
 /// at a majority that can be heard, and may be given the lock there ([`handle_hand_over`](Self::handle_hand_over)). Now and then
 /// it asks again ([`handle_refresh`](Self::handle_refresh)), as the same owner. **Each vote counts from the moment before the
-/// request that it answers was sent**, be it an answer or a hand-over: an endpoint may have given the lock at any time since.
+/// request that it answers was sent**, be it an answer or a hand-over: an endpoint may have given the lock at any time since. What
+/// is given stands for [half of the TTL](validity::given_ms).
 #[derive(Debug)]
 pub struct Attempt {
     params: AttemptParams,
@@ -97,8 +98,9 @@ pub struct Attempt {
     answered: Vec<Option<Answered>>,
     /// Since when the answers that are out have been waited for.
     patient_since: Moment,
-    /// From when on the votes that decided count.
+    /// From when on the votes that decided count, and until when.
     t0: Moment,
+    deadline: Moment,
     /// Endpoints that may hold this attempt's lock, or give it.
     reached: EndpointSet,
     requests: VecDeque<Request>,
@@ -118,6 +120,13 @@ struct Asked {
 struct Answered {
     to: Asked,
     handed_over: bool,
+}
+
+impl Answered {
+    /// Until when a yes counts. What was given in line stands for less than what was taken.
+    fn deadline(self, ttl_ms: u32) -> Moment {
+        validity::deadline(self.to.t, if self.handed_over { validity::given_ms(ttl_ms) } else { ttl_ms })
+    }
 }
 
 const VOTE: Round = Round(0);
@@ -156,6 +165,7 @@ impl Attempt {
             answered: quorum.ids().map(|_| None).collect(),
             patient_since: t0,
             t0,
+            deadline: t0,
             reached: quorum.all(),
             requests: VecDeque::new(),
         };
@@ -394,11 +404,13 @@ impl Attempt {
         let Some(fence) = voters.iter().filter_map(drawn).max() else {
             return;
         };
-        let asked = voters.iter().filter_map(|endpoint| self.answered[endpoint.index()]);
-        self.t0 = asked.map(|answered| answered.to.t).min().unwrap_or(self.params.t0);
-        if voters.iter().any(|endpoint| self.answered[endpoint.index()].is_some_and(|one| one.handed_over)) {
+        let answered = || voters.iter().filter_map(|endpoint| self.answered[endpoint.index()]);
+        let t0 = answered().map(|one| one.to.t).min().unwrap_or(self.params.t0);
+        let deadline = answered().map(|one| one.deadline(self.params.ttl_ms)).min().unwrap_or(t0);
+        if answered().any(|one| one.handed_over) {
             self.patient_since = now;
         }
+        (self.t0, self.deadline) = (t0, deadline);
         let mut raise = Tally::new(self.params.quorum);
         for endpoint in self.params.quorum.ids() {
             if !voters.contains(endpoint) {
@@ -431,7 +443,7 @@ impl Attempt {
             return;
         };
         if raise.carried() {
-            let deadline = validity::deadline(self.t0, self.params.ttl_ms);
+            let deadline = self.deadline;
             if self.is_worth_holding(now, deadline) {
                 self.phase = Phase::Won(Grant { fence: *fence, deadline, voters: raise.yes() });
             } else {

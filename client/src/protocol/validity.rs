@@ -27,6 +27,13 @@ pub const fn deadline(t0: Moment, ttl_ms: u32) -> Moment {
     t0.plus_ms(ttl_ms as u64).minus_ns(drift_ns(ttl_ms))
 }
 
+/// How long a lock stands that is given to who waits in line: half of the TTL. A waiter may be asleep, and keeps the lock from all
+/// others no longer than that; one that is awake renews.
+#[must_use]
+pub fn given_ms(ttl_ms: u32) -> u32 {
+    (ttl_ms / 2).max(1)
+}
+
 /// The validity below which a fresh lease is not handed out: a tenth of the TTL, at least 10 ms.
 #[must_use]
 pub fn min_validity_ns(ttl_ms: u32) -> u64 {

@@ -8,6 +8,7 @@ use super::backoff::{retry_delay_ns, spread};
 use super::operation::Reply;
 use super::quorum::{EndpointId, EndpointSet, Quorum};
 use super::time::{Moment, NS_PER_MS};
+use super::validity::given_ms;
 
 /// How long an endpoint keeps a place in line that is not asked for again.
 pub const PLACE_MS: u32 = 15_000;
@@ -116,8 +117,8 @@ impl Waiting {
 
     fn at_place(&self, now: Moment, place: Place, ttl_ms: u32) -> Moment {
         let ahead = u64::from(place.ahead);
-        // What is parked lasts half of a TTL: two of these.
-        let refresh_ns = u64::from(ttl_ms) * NS_PER_MS / 4;
+        // What is parked lasts half as long as what is given: two of these.
+        let refresh_ns = u64::from(given_ms(ttl_ms)) * NS_PER_MS / 4;
         let poll_ns =
             ahead.saturating_mul(POLL_NS_STEP).saturating_add(POLL_NS).min(POLL_NS_MAX).min(refresh_ns);
         let polled = now.plus_ns(self.draw(poll_ns - poll_ns / 4, poll_ns));

@@ -84,9 +84,11 @@ local function make_line()
     if added == 1 and call('ZCARD', key) > LINE_LEN_MAX then call('ZREMRANGEBYRANK', key, -1, -1) end
     local ahead = call('ZRANK', key, client)
     if not ahead then return nil end
-    local terms = owner .. ' ' .. ARGV[at + 3] .. ' ' .. ARGV[at + 4] .. ' ' .. ttl
-    -- Two refreshes: a lock given later would be worth little.
-    call('SET', PARK .. client .. ':' .. name, terms, 'PX', max(math.floor(tonumber(ttl) / 2), 1))
+    -- Who is given the lock may be asleep: half of the TTL, until it has renewed. Parked for two refreshes: a lock given later
+    -- would be worth little.
+    local given = max(math.floor(tonumber(ttl) / 2), 1)
+    local terms = owner .. ' ' .. ARGV[at + 3] .. ' ' .. ARGV[at + 4] .. ' ' .. format('%d', given)
+    call('SET', PARK .. client .. ':' .. name, terms, 'PX', max(math.floor(given / 2), 1))
     return ahead
   end
 

@@ -1,6 +1,6 @@
 //! An attempt in line: what it is given counts from the request that it answers, whatever was asked since.
 
-use leasehold::protocol::validity::deadline;
+use leasehold::protocol::validity::{deadline, given_ms};
 use leasehold::protocol::{
     Action, Attempt, AttemptFailure, AttemptParams, EndpointSet, Fence, Grant, Moment, OwnerId, Reply,
     Request, Round,
@@ -11,6 +11,8 @@ use crate::support::{T0, granted, held, id, set, three, unknown};
 const TTL_MS: u32 = 5_000;
 const FIRST: u64 = 100;
 const TOKEN: Fence = Fence::new(900);
+/// How long what is given stands.
+const GIVEN_MS: u32 = 2_500;
 
 fn params() -> AttemptParams {
     AttemptParams {
@@ -109,7 +111,8 @@ fn a_majority_that_gives_it_the_lock_makes_it_a_lease_from_the_time_it_asked() {
     assert_eq!(waiter.machine.outcome(), None);
     waiter.given(701, 0, FIRST);
     let grant = waiter.won();
-    assert_eq!((grant.fence, grant.deadline, grant.voters), (TOKEN, deadline(T0, TTL_MS), set([0, 2])));
+    assert_eq!(given_ms(TTL_MS), GIVEN_MS);
+    assert_eq!((grant.fence, grant.deadline, grant.voters), (TOKEN, deadline(T0, GIVEN_MS), set([0, 2])));
     assert_eq!(waiter.machine.t0(), T0);
 }
 
@@ -120,14 +123,34 @@ fn a_vote_counts_from_the_request_that_it_answers_and_the_lease_from_the_earlies
     waiter.answer(401, 1, waiting());
     waiter.given(500, 0, FIRST);
     waiter.given(501, 1, 140);
-    assert_eq!(waiter.won().deadline, deadline(T0, TTL_MS), "the older one is the one to go by");
+    assert_eq!(waiter.won().deadline, deadline(T0, GIVEN_MS), "the older one is the one to go by");
 
     let mut waiter = Waiter::in_line();
     waiter.refresh(400, 140);
     (0..3).for_each(|index| waiter.answer(401, index, waiting()));
     waiter.given(500, 0, 140);
     waiter.given(501, 1, 140);
-    assert_eq!((waiter.won().deadline, waiter.machine.t0()), (deadline(at(400), TTL_MS), at(400)));
+    assert_eq!((waiter.won().deadline, waiter.machine.t0()), (deadline(at(400), GIVEN_MS), at(400)));
+}
+
+#[test]
+fn what_was_taken_by_asking_again_counts_for_longer_than_what_was_given() {
+    let mut waiter = Waiter::in_line();
+    waiter.refresh(400, 140);
+    waiter.answer(401, 1, waiting());
+    waiter.answer(402, 0, Reply::Granted { fence: TOKEN });
+    waiter.given(500, 1, 140);
+    assert_eq!(
+        waiter.won().deadline,
+        deadline(at(400), GIVEN_MS),
+        "the one that ends first is the one to go by"
+    );
+
+    let mut waiter = Waiter::in_line();
+    waiter.given(300, 0, FIRST);
+    waiter.refresh(400, 140);
+    waiter.answer(402, 1, Reply::Granted { fence: TOKEN });
+    assert_eq!(waiter.won().deadline, deadline(T0, GIVEN_MS));
 }
 
 #[test]
@@ -185,21 +208,21 @@ fn whoever_has_some_and_others_the_rest_gives_back_what_it_has() {
 #[test]
 fn tokens_that_disagree_are_raised() {
     let mut waiter = Waiter::in_line();
-    waiter.given(2_000, 0, FIRST);
-    waiter.machine.handle_hand_over(at(2_001), id(1), FIRST, Fence::new(901));
+    waiter.given(1_000, 0, FIRST);
+    waiter.machine.handle_hand_over(at(1_001), id(1), FIRST, Fence::new(901));
     waiter.listen();
     let raise = waiter.newest(0).clone();
     assert_eq!(raise.action, Action::Raise { fence: Fence::new(901) });
-    assert_eq!(waiter.machine.poll_timeout(), Some(at(3_001)), "patience begins with the raise");
-    waiter.answer_to(2_002, 0, raise.round, granted(901));
-    assert_eq!((waiter.won().fence, waiter.won().deadline), (Fence::new(901), deadline(T0, TTL_MS)));
+    assert_eq!(waiter.machine.poll_timeout(), Some(at(2_001)), "patience begins with the raise");
+    waiter.answer_to(1_002, 0, raise.round, granted(901));
+    assert_eq!((waiter.won().fence, waiter.won().deadline), (Fence::new(901), deadline(T0, GIVEN_MS)));
 }
 
 #[test]
 fn what_comes_so_late_that_hardly_any_of_it_is_left_is_given_back() {
     let mut waiter = Waiter::in_line();
-    waiter.given(4_700, 0, FIRST);
-    waiter.given(4_700, 1, FIRST);
+    waiter.given(2_000, 0, FIRST);
+    waiter.given(2_000, 1, FIRST);
     assert_eq!(waiter.failure(), AttemptFailure::ValidityExhausted);
     assert_eq!(waiter.undone(), set([0, 1, 2]));
 }

@@ -49,7 +49,10 @@ impl Played {
             deadline: deadline(T0, TTL_MS),
             voters: quorum.ids().take(quorum.majority() as usize).collect(),
         };
-        let params = terms(quorum, grant, 4);
+        Self::of(terms(quorum, grant, 4))
+    }
+
+    fn of(params: HoldParams) -> Self {
         let mut played = Self {
             machine: Hold::new(params),
             asked: Vec::new(),
@@ -146,6 +149,25 @@ fn renewal_begins_at_half_of_the_ttl_give_or_take_a_tenth() {
     let (least, most) = (begun.iter().min().unwrap(), begun.iter().max().unwrap());
     assert!(*least >= 4_000 && *most <= 6_000, "{least} to {most}");
     assert!(*least < 4_100 && *most > 5_900, "without jitter, leases taken together renew together");
+}
+
+#[test]
+fn what_was_given_in_line_is_made_a_whole_ttl_when_a_third_is_left_however_it_is_renewed_then() {
+    let given = deadline(T0, TTL_MS / 2);
+    for renewal in [Renewal::Auto, Renewal::Manual, Renewal::OnWork] {
+        let grant = Grant { fence: Fence::new(TOKEN), deadline: given, voters: set([0, 1, 2]) };
+        let params = HoldParams { renewal, ..terms(three(), grant, 4) };
+        let mut played = Played::of(params);
+        let due = played.machine.poll_timeout().unwrap();
+        assert!((3_000..=4_000).contains(&(given.ns_since(due) / 1_000_000)), "{renewal:?}");
+        let t0 = played.renewal();
+        assert_eq!(t0, due);
+        (0..2).for_each(|index| played.answer(index, &granted(TOKEN)));
+        assert_eq!(played.machine.deadline(), deadline(t0, TTL_MS));
+        let renews_on =
+            played.machine.poll_timeout().unwrap() < played.machine.deadline().minus_ns(3_000_000_000);
+        assert_eq!(renews_on, renewal == Renewal::Auto, "{renewal:?}");
+    }
 }
 
 #[test]

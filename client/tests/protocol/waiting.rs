@@ -35,7 +35,7 @@ fn a_new_waiter_tries_at_once() {
 #[test]
 fn in_line_at_a_majority_it_waits_to_be_woken_and_polls_seldom() {
     for (ahead, least_ms, most_ms) in
-        [(0, 375, 500), (1, 390, 525), (40, 1_100, 1_500), (100_000, 3_000, 4_000)]
+        [(0, 375, 500), (1, 390, 525), (40, 1_100, 1_500), (100_000, 2_812, 3_750)]
     {
         for seed in 0..200 {
             let mut waiter = Waiting::new(three(), seed);
@@ -103,8 +103,8 @@ fn the_first_in_line_comes_as_soon_as_a_majority_of_locks_must_have_run_out() {
 }
 
 #[test]
-fn what_is_parked_is_asked_for_again_before_half_of_its_ttl_is_over() {
-    for (ttl_ms, most_ms) in [(1_000, 250), (400, 100), (50, 13)] {
+fn what_is_parked_is_asked_for_again_before_a_quarter_of_its_ttl_is_over() {
+    for (ttl_ms, most_ms) in [(1_000, 125), (400, 50), (104, 13)] {
         for seed in 0..200 {
             let mut waiter = Waiting::new(three(), seed);
             let reply = Some(waiting(9_000, 40));

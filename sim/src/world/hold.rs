@@ -41,6 +41,7 @@ impl World<'_> {
         match self.options.sabotage {
             Some(Control::DeadlineFromReply) => grant.deadline = deadline(now, ttl_ms),
             Some(Control::NoDrift) => grant.deadline = grant.deadline.plus_ns(drift_ns(ttl_ms)),
+            Some(Control::GivenInFull) => grant.deadline = grant.deadline.max(deadline(t0, ttl_ms)),
             _ => {}
         }
         let params = HoldParams {

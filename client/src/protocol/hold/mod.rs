@@ -42,6 +42,8 @@ pub struct Hold {
     round_ns: u64,
     state: State,
     deadline: Moment,
+    /// Whether the deadline rests on what was given in line, which stands for less than a TTL.
+    provisional: bool,
     /// Whether the deadline rests on shadows.
     degraded: bool,
     /// Who confirmed in the newest round that carried.
@@ -74,6 +76,7 @@ impl Hold {
             round_ns: params.round_ns,
             state: State::Held,
             deadline: grant.deadline,
+            provisional: grant.deadline < validity::deadline(t0, ttl_ms),
             degraded: false,
             voters: grant.voters,
             round: Round::default(),
@@ -268,8 +271,10 @@ impl Hold {
 
     fn may_renew(&self, now: Moment) -> bool {
         let in_time = self.params.renew_until.is_none_or(|until| now < until);
+        // What was given in line is made a whole TTL by whoever took it, however it is renewed from then on.
         in_time
             && match self.params.renewal {
+                _ if self.provisional => true,
                 Renewal::Auto => true,
                 Renewal::Manual => false,
                 Renewal::OnWork => self.worked,
@@ -304,12 +309,16 @@ impl Hold {
         spread(low_ns, high_ns, self.params.jitter_seed, self.round.0)
     }
 
-    /// The next renewal: at half of the TTL, with a tenth of it as jitter to either side; earlier where rounds take so long
-    /// that fewer than three would fit before the deadline.
+    /// The next renewal: at half of the TTL, with a tenth of it as jitter to either side; of what was given in line, when a third
+    /// of the TTL is left; earlier where rounds take so long that fewer than three would fit before the deadline.
     fn schedule_renewal(&mut self, t0: Moment) {
         let tenth_ns = self.part_ns(10);
-        let usual = t0.plus_ns(self.jitter(4 * tenth_ns, 6 * tenth_ns));
-        let latest = validity::deadline(t0, self.ttl_ms).minus_ns(self.round_ns.saturating_mul(3));
+        let usual = if self.provisional {
+            self.deadline.minus_ns(self.jitter(3 * tenth_ns, 4 * tenth_ns))
+        } else {
+            t0.plus_ns(self.jitter(4 * tenth_ns, 6 * tenth_ns))
+        };
+        let latest = self.deadline.minus_ns(self.round_ns.saturating_mul(3));
         self.renew_at = usual.min(latest).max(t0.plus_ns(tenth_ns));
     }
 
@@ -385,6 +394,7 @@ impl Hold {
         let shadow = asked.purpose == Purpose::Shadow;
         self.degraded = shadow;
         if !shadow {
+            self.provisional = false;
             self.voters = asked.voters();
             self.worked = false;
             self.grow_at = None;
