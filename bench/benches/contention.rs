@@ -79,7 +79,7 @@ async fn main() -> Result<(), Failure> {
             rows.iter_mut().zip(samples).for_each(|(row, sample)| row.add(&values(sample)));
         }
     }
-    let folder = arena::folder(options.out.as_deref(), &arena.started);
+    let folder = arena::folder(options.out.as_deref(), "bench", &arena.started);
     let findings = Findings {
         schema: 1,
         started: arena.started,

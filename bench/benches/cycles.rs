@@ -76,7 +76,7 @@ fn main() -> Result<(), Failure> {
     let threads = options.threads.unwrap_or(cores);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let report = runtime.block_on(measure(&options, threads))?;
-    let folder = arena::folder(options.out.as_deref(), &report.started);
+    let folder = arena::folder(options.out.as_deref(), "bench", &report.started);
     arena::write(&folder, "cycles", &report.to_string(), &report)
 }
 

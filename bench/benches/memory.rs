@@ -67,7 +67,7 @@ async fn main() -> Result<(), Failure> {
             rows[1].add(&[waiting]);
         }
     }
-    let folder = arena::folder(options.out.as_deref(), &arena.started);
+    let folder = arena::folder(options.out.as_deref(), "bench", &arena.started);
     let findings = Findings {
         schema: 1,
         started: arena.started,

@@ -56,7 +56,7 @@ async fn main() -> Result<(), Failure> {
     let options = Options::parse();
     raise_file_limit()?;
     let arena = Arena::open().await?;
-    let folder = arena::folder(options.out.as_deref(), &arena.started);
+    let folder = arena::folder(options.out.as_deref(), "bench", &arena.started);
     let capacity = capacity(&options, &arena).await?;
     arena::write(&folder, "capacity", &capacity.to_string(), &capacity)?;
     let cost = cost(&options, &arena).await?;

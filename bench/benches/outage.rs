@@ -63,7 +63,7 @@ async fn main() -> Result<(), Failure> {
             rows.iter_mut().zip(pairs).for_each(|(row, pair)| row.add(&values(pair)));
         }
     }
-    let folder = arena::folder(options.out.as_deref(), &arena.started);
+    let folder = arena::folder(options.out.as_deref(), "bench", &arena.started);
     let findings = Findings {
         schema: 1,
         started: arena.started,

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use clap::Parser;
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use leasehold::{Client, Lease, LossReport, Observer, RenewalReport, admin};
+use leasehold_bench::arena;
 use leasehold_bench::contender::Failure;
 use leasehold_bench::machine::Machine;
 use leasehold_bench::sample::{process_cpu, servers_cpu};
@@ -105,10 +106,8 @@ fn main() -> Result<(), Failure> {
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(measure(&options))?;
-    println!("{report}");
-    let folder = options.out.unwrap_or_else(|| default_folder(&report.started));
-    write(&report, &folder)?;
-    println!("written to {}", folder.display());
+    let folder = arena::folder(options.out.as_deref(), "renewals", &report.started);
+    arena::write_as(&folder, "table.md", "renewals.json", &report.to_string(), &report)?;
     if report.lost > 0 || report.burst > report.burst_max {
         return Err("leases were lost, or renewed in bursts".into());
     }
@@ -260,20 +259,4 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "| all acquired within | | {:.1} s |", self.acquired_in_s)
     }
-}
-
-/// Cargo starts a bench in its package's folder and says which that is.
-fn default_folder(started: &str) -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let workspace = package.and_then(|package| package.parent().map(Path::to_owned)).unwrap_or_default();
-    workspace.join("results").join(format!("renewals-{started}"))
-}
-
-fn write(report: &Report, folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(folder.join("table.md"), report.to_string()))
-        .and_then(|()| fs::write(folder.join("renewals.json"), serde_json::to_vec_pretty(report)?))
-        .map_err(|error| {
-            format!("cannot write {}: {error}; name a folder with --out", folder.display()).into()
-        })
 }

@@ -45,14 +45,14 @@ impl Arena {
     }
 }
 
-/// Where results go: the folder that was named, or `results/bench-<utc>` in the workspace. Cargo starts a bench in its
+/// Where results go: the folder that was named, or `results/<kind>-<utc>` in the workspace. Cargo starts a bench in its
 /// package's folder, so a relative name is the workspace's.
 #[must_use]
-pub fn folder(named: Option<&Path>, started: &str) -> PathBuf {
+pub fn folder(named: Option<&Path>, kind: &str, started: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new(""));
     match named {
         Some(named) => workspace.join(named),
-        None => workspace.join("results").join(format!("bench-{started}")),
+        None => workspace.join("results").join(format!("{kind}-{started}")),
     }
 }
 
@@ -61,11 +61,25 @@ pub fn folder(named: Option<&Path>, started: &str) -> PathBuf {
 /// # Errors
 /// When the folder cannot be written to.
 pub fn write(folder: &Path, name: &str, table: &str, json: &impl Serialize) -> Result<(), Failure> {
+    write_as(folder, &format!("{name}.txt"), &format!("{name}.json"), table, json)
+}
+
+/// The same, into the files named.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn write_as(
+    folder: &Path,
+    table_name: &str,
+    json_name: &str,
+    table: &str,
+    json: &impl Serialize,
+) -> Result<(), Failure> {
     println!("{table}");
     let write = || -> Result<(), Failure> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join(format!("{name}.txt")), table)?;
-        fs::write(folder.join(format!("{name}.json")), serde_json::to_vec_pretty(json)?)?;
+        fs::write(folder.join(table_name), table)?;
+        fs::write(folder.join(json_name), serde_json::to_vec_pretty(json)?)?;
         Ok(())
     };
     write().map_err(|error| {

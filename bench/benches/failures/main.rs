@@ -9,12 +9,12 @@ mod rows;
 mod scene;
 mod table;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use jiff::Timestamp;
+use leasehold_bench::arena;
 use leasehold_bench::contender::Failure;
 use leasehold_bench::machine::Machine;
 use leasehold_trio::ServerProgram;
@@ -50,11 +50,8 @@ fn main() -> Result<(), Failure> {
     let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(measure(&options))?;
-    println!("{report}");
-    let folder = options.out.unwrap_or_else(|| default_folder(&report.started));
-    write(&report, &folder)?;
-    println!("written to {}", folder.display());
-    Ok(())
+    let folder = arena::folder(options.out.as_deref(), "failures", &report.started);
+    arena::write_as(&folder, "table.md", "failures.json", &report.to_string(), &report)
 }
 
 async fn measure(options: &Options) -> Result<Report, Failure> {
@@ -84,20 +81,4 @@ async fn measure(options: &Options) -> Result<Report, Failure> {
     one.retain(|row| !row.samples.is_empty());
     two.retain(|row| !row.samples.is_empty());
     Ok(Report { schema: 1, started, machine, sample_s: options.seconds, settle_s: options.settle, one, two })
-}
-
-/// Cargo starts a bench in its package's folder and says which that is.
-fn default_folder(started: &str) -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let workspace = package.and_then(|package| package.parent().map(Path::to_owned)).unwrap_or_default();
-    workspace.join("results").join(format!("failures-{started}"))
-}
-
-fn write(report: &Report, folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(folder.join("table.md"), report.to_string()))
-        .and_then(|()| fs::write(folder.join("failures.json"), serde_json::to_vec_pretty(report)?))
-        .map_err(|error| {
-            format!("cannot write {}: {error}; name a folder with --out", folder.display()).into()
-        })
 }

@@ -32,6 +32,9 @@ pub struct HoldParams {
 }
 
 /// When a lease is renewed.
+///
+/// One that was waited for, and handed over, stands for half of its TTL at first. Whatever is chosen, that is made a whole TTL once,
+/// in the background, before a quarter of the TTL is left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Renewal {
