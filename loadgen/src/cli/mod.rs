@@ -69,11 +69,11 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = concat!("\
 Examples:
-  loadgen run                                        the quorum lock, 2,000 acquisitions a second for 30 s
-  loadgen run --lock setnx --scenario gc-pause       the naive lock, its holders stopped for longer than the TTL
-  loadgen run --rate 500 --hold 50ms --max-p99 12ms  exits with 2 if the 99th percentile is over 12 ms
+  loadgen run                                        the quorum lock, 2,000 a second for 30 s
+  loadgen run --lock setnx --scenario gc-pause       the naive lock, holders stopped beyond the TTL
+  loadgen run --rate 500 --hold 50ms --max-p99 12ms  exits with 2 if p99 is over 12 ms
   loadgen run --memory --duration 5s                 needs no server
-  loadgen run --metrics 9100                         Prometheus finds its figures at 127.0.0.1:9100/metrics
+  loadgen run --metrics 9100                         for Prometheus at 127.0.0.1:9100/metrics
 
 ", exit_status!()))]
 pub(crate) struct RunArgs {
@@ -106,9 +106,9 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = concat!("\
-Example:
-  loadgen run --shard 1/2 --start-at 2026-11-25T12:00:00Z --endpoints URL,URL,URL --out a    on one machine
-  loadgen run --shard 2/2 --start-at 2026-11-25T12:00:00Z --endpoints URL,URL,URL --out b    on another
+Example, on two machines and then on either:
+  loadgen run --shard 1/2 --start-at 2026-11-25T12:00:00Z --endpoints URL,URL,URL --out a
+  loadgen run --shard 2/2 --start-at 2026-11-25T12:00:00Z --endpoints URL,URL,URL --out b
   loadgen merge a/* b/*
 
 ", exit_status!()))]
@@ -134,8 +134,8 @@ pub(crate) struct ReportArgs {
 #[derive(Debug, Args)]
 #[command(after_help = concat!("\
 Examples:
-  loadgen suite --scenario gc-pause                              all locks, once each, and the negative controls
-  loadgen suite --scenario calm --locks quorum,redlock --repeats 5
+  loadgen suite --scenario gc-pause                                  every lock once, then controls
+  loadgen suite --scenario calm --locks quorum,redlock --repeats 5   five turns of two
 
 ", exit_status!()))]
 pub(crate) struct SuiteArgs {
@@ -221,10 +221,11 @@ pub(crate) struct ScenariosArgs {
   loadgen compare before/* -- after/* --fail-if 'p99 > +10%' --fail-if 'double_acquisition > 0'
   loadgen compare results/*-gc-pause-* --html locks.html     runs grouped by their locks
 
-Without -- two runs are set against each other, and more of them by their locks. A change that is smaller than the runs'
-own scatter is noise, and fails nothing.
+Without -- two runs are set against each other, and more of them by their locks. \
+A change that is smaller than the runs' own scatter \
+is noise, and fails nothing.
 
-Figures: p50 p90 p99 p999 rate retries handoff_p50 client_cpu server_cpu contract_overlaps double_acquisition
+Figures: p50 p90 p99 p999 rate retries handoff_p50 client_cpu server_cpu contract_overlaps double_acquisition \
 stale_writes stale_writes_fenced
 "))]
 pub(crate) struct CompareArgs {
@@ -289,10 +290,10 @@ pub(crate) struct ManArgs {
 #[command(after_help = concat!("\
 Examples:
   loadgen simulate --seeds 10000
-  loadgen simulate --only 1000042 --trace    one seed, and all that happens in it
-  loadgen simulate --scenario restart-amnesia  the scenario that `loadgen run` plays on real servers
-  loadgen simulate --controls                rules broken on purpose, each of which must be found
-  loadgen simulate --controls NoDrift --only 1000000 --trace   one of them, in one seed of its corner
+  loadgen simulate --only 1000042 --trace         one seed, and all that happens in it
+  loadgen simulate --scenario restart-amnesia     the file that runs on real servers
+  loadgen simulate --controls                     rules broken on purpose, each of which must be found
+  loadgen simulate --controls NoDrift --only 1000000 --trace    one, in one seed
 
 ", exit_status!()))]
 pub(crate) struct SimulateArgs {

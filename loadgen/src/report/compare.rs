@@ -230,7 +230,7 @@ pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
     let mut differences = Vec::new();
     let mut note = |name: &str, a: &Value, b: &Value| {
         if a != b {
-            differences.push(format!("{name} ({} against {})", short(a), short(b)));
+            differences.push(format!("{name} ({})", apart(a, b)));
         }
     };
     note("scenario", &Value::from(a.scenario.as_str()), &Value::from(b.scenario.as_str()));
@@ -248,6 +248,24 @@ pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
 fn shard_difference(a: &Run, b: &Run) -> Option<String> {
     let shard = |run: &Run| run.shard.map_or_else(|| "none".to_owned(), |shard| shard.to_string());
     (a.shard != b.shard).then(|| format!("shard ({} against {})", shard(a), shard(b)))
+}
+
+/// Both values, as far as they differ: of lists as long as each other the first place where they do, of objects the fields.
+fn apart(a: &Value, b: &Value) -> String {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let first = a.iter().zip(b).enumerate().find(|(_, (a, b))| a != b);
+            let told =
+                |(at, (one, other))| format!("number {} of {}: {}", at + 1, a.len(), apart(one, other));
+            first.map(told).unwrap_or_default()
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let both = a.iter().filter_map(|(name, value)| Some((name, value, b.get(name)?)));
+            let told = both.filter(|(_, a, b)| a != b).map(|(name, a, b)| format!("{name} {}", apart(a, b)));
+            told.collect::<Vec<_>>().join(", ")
+        }
+        _ => format!("{} against {}", short(a), short(b)),
+    }
 }
 
 fn short(value: &Value) -> String {

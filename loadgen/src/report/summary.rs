@@ -55,9 +55,9 @@ fn kinds_of(faults: &[PlannedFault]) -> String {
             .fold((u64::MAX, 0), |(min, max), fault| (min.min(fault.length_ms), max.max(fault.length_ms)));
         let count = of_kind().count();
         match (shortest, longest) {
-            (_, 0) => format!("{count} {kind}"),
-            _ if shortest == longest => format!("{count} {kind} of {}", length(longest)),
-            _ => format!("{count} {kind} of {} to {}", length(shortest), length(longest)),
+            (_, 0) => format!("{count} x {kind}"),
+            _ if shortest == longest => format!("{count} x {kind} of {}", length(longest)),
+            _ => format!("{count} x {kind} of {} to {}", length(shortest), length(longest)),
         }
     });
     if kinds.is_empty() { "no faults".to_owned() } else { told.collect::<Vec<_>>().join(", ") }

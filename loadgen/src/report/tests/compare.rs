@@ -99,6 +99,23 @@ fn different_workloads_are_refused_by_what_differs() {
 }
 
 #[test]
+fn faults_that_are_as_many_are_refused_by_the_first_that_differs() {
+    let mut other = run();
+    other.parameters.faults[1].target = "node 8".to_owned();
+    other.parameters.faults[1].length_ms += 1;
+    let faults = &run().parameters.faults;
+    let (target, length_ms) = (&faults[1].target, faults[1].length_ms);
+    assert_eq!(
+        compare(&run(), &other).unwrap_err().to_string(),
+        format!(
+            "A and B are different workloads and cannot be compared: faults (number 2 of 2: length_ms {length_ms} \
+             against {}, target {target} against node 8); repeat one with the other's settings",
+            length_ms + 1
+        )
+    );
+}
+
+#[test]
 fn each_parameter_identifies_the_workload() {
     let changes: [fn(&mut Run); 12] = [
         |run| run.parameters.profile.push('x'),

@@ -8,7 +8,7 @@ fn a_run_is_told_in_full() {
     let text = summary(&run(), true);
     for part in [
         "gc-pause: 40 nodes, 200 names (zipf:1.0), 2000.0/s poisson for 30 s, held for 2.000 ms, TTL 5 s, \
-         2 pause-node of 6500 ms to 7 s, seed 7\n",
+         2 x pause-node of 6500 ms to 7 s, seed 7\n",
         "quorum lock: 59,961 of 60,000 acquisitions granted, 1998.7/s of 2000.0/s offered; \
          not granted: 30 held, 9 no_quorum; 12 came due while a fault held their node\n",
         "contention: 0.420 retries per grant, at most 17 at once for one name, fairness 0.997\n",
