@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+/// Beyond it lie slips of the keyboard, and numbers of nanoseconds that cannot be read again.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+
 /// `30s`, `2ms`, `1m30s`, `500us`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let expected = "expected a time such as 30s, 2ms or 1m30s";
     let signed: jiff::SignedDuration = text.parse().map_err(|_| expected.to_owned())?;
-    Duration::try_from(signed).map_err(|_| format!("{expected}, not a negative one"))
+    let duration = Duration::try_from(signed).map_err(|_| format!("{expected}, not a negative one"))?;
+    if duration > DURATION_MAX { Err(format!("{expected}, of a year at most")) } else { Ok(duration) }
 }
 
 /// Acquisitions per second.
@@ -43,7 +47,8 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
-        for wrong in ["30", "-1s", "soon", ""] {
+        assert_eq!(duration("8760h"), Ok(DURATION_MAX));
+        for wrong in ["30", "-1s", "soon", "", "8761h", "2584774784774775,80s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
