@@ -33,7 +33,12 @@ pub(crate) enum ThresholdError {
         "{0} does not go with this figure; times take us, ms or s, shares %, and rates and numbers nothing"
     )]
     Unit(String),
+    #[error("{0} is more than any run comes to")]
+    Size(String),
 }
+
+/// The largest bound, in the metric's unit: microseconds of thirty years.
+const BOUND_MAX: f64 = 1e15;
 
 impl FromStr for Threshold {
     type Err = ThresholdError;
@@ -66,6 +71,10 @@ impl FromStr for Threshold {
             };
             Bound::Value(number * factor)
         };
+        let (Bound::Change(size) | Bound::Value(size)) = bound;
+        if size.abs() > BOUND_MAX {
+            return Err(ThresholdError::Size(digits.to_owned()));
+        }
         Ok(Self { metric, above, bound })
     }
 }
