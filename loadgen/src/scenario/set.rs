@@ -39,7 +39,7 @@ impl Set {
     pub(crate) fn of(mut members: Vec<u32>) -> Result<Self, SetError> {
         members.sort_unstable();
         members.dedup();
-        if members.is_empty() { Err(SetError) } else { Ok(Self::These(members)) }
+        if (1..=MEMBERS_MAX).contains(&members.len()) { Ok(Self::These(members)) } else { Err(SetError) }
     }
 }
 
@@ -59,7 +59,7 @@ impl FromStr for Set {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let number = |text: &str| text.trim().parse::<u32>().map_err(|_| SetError);
             let (first, last) = (number(first)?, number(last)?);
-            if first > last || (last - first) as usize > MEMBERS_MAX || members.len() > MEMBERS_MAX {
+            if first > last || (last - first) as usize >= MEMBERS_MAX || members.len() > MEMBERS_MAX {
                 return Err(SetError);
             }
             members.extend(first..=last);
