@@ -106,16 +106,16 @@ local function make_line()
       local parked = pcall_redis('GET', PARK .. client .. ':' .. name)
       call('DEL', PARK .. client .. ':' .. name)
       if client == asker then return nil end
-      local owner, proposal, stripe, ttl = string.match(type(parked) == 'string' and parked or '', '^(%x+) (%d+) (%d+) (%d+)$')
+      local owner, proposal, stripe, given = string.match(type(parked) == 'string' and parked or '', '^(%x+) (%d+) (%d+) (%d+)$')
       local drawn, token = pcall(next_token, FENCE .. (stripe or ''), tonumber(proposal) or 0)
       if owner and drawn then
         local text = format('%.0f', token)
         -- The lock before the word of it: that is a vote.
-        call('SET', lock, owner .. ':' .. text, 'PX', ttl)
+        call('SET', lock, owner .. ':' .. text, 'PX', given)
         call('SET', FENCE .. stripe, text)
         local word = name .. ' ' .. owner .. ' ' .. proposal .. ' ' .. text .. ' ' .. ARGV[2]
         local heard = pcall_redis('PUBLISH', WAKE .. client, word)
-        if type(heard) == 'number' and heard > 0 then return tonumber(ttl) end
+        if type(heard) == 'number' and heard > 0 then return tonumber(given) end
         call('DEL', lock)
       end
     end

@@ -134,7 +134,7 @@ fn a_vote_counts_from_the_request_that_it_answers_and_the_lease_from_the_earlies
 }
 
 #[test]
-fn what_was_taken_by_asking_again_counts_for_longer_than_what_was_given() {
+fn of_what_was_given_and_what_was_taken_the_one_that_ends_first_is_the_one_to_go_by() {
     let mut waiter = Waiter::in_line();
     waiter.refresh(400, 140);
     waiter.answer(401, 1, waiting());

@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold::protocol::validity::{deadline, notice_at};
+use leasehold::protocol::validity::{deadline, given_ms, notice_at};
 use leasehold::protocol::{
-    Action, Fence, Grant, Hold, HoldEvent, HoldParams, LossReason, Moment, Quorum, Renewal, Reply, Request,
-    Round,
+    Action, Fence, Hold, HoldEvent, HoldParams, LossReason, Moment, Quorum, Reply, Request, Round,
 };
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 
-use crate::support::{T0, granted, held, not_sent, quarantined, unknown};
+use crate::support::{T0, granted, held, not_sent, quarantined, terms, unknown};
 
 const TTL_MS: u32 = 2_000;
 const PATIENCE_MS: u32 = 300;
@@ -80,24 +79,12 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(quorum: Quorum, jitter_seed: u64) -> Self {
-        let grant = Grant {
-            fence: Fence::new(TOKEN),
-            deadline: deadline(T0, TTL_MS),
-            voters: quorum.ids().take(quorum.majority() as usize).collect(),
-        };
-        let params = HoldParams {
-            quorum,
-            grant,
-            ttl_ms: TTL_MS,
-            ttl_ms_max: 30_000,
-            t0: T0,
-            patience_ms: PATIENCE_MS,
-            round_ns: 0,
-            renewal: Renewal::Auto,
-            renew_until: None,
-            jitter_seed,
-        };
+    /// One that was given in line stands for half of the TTL at first.
+    fn new(quorum: Quorum, jitter_seed: u64, given: bool) -> Self {
+        let mut params = HoldParams { patience_ms: PATIENCE_MS, jitter_seed, ..terms(quorum, TOKEN, TTL_MS) };
+        if given {
+            params.grant.deadline = deadline(T0, given_ms(TTL_MS));
+        }
         Self {
             quorum,
             machine: Hold::new(params),
@@ -106,7 +93,7 @@ impl Watched {
             begun: BTreeMap::new(),
             events: Vec::new(),
             ballots: BTreeMap::new(),
-            deadline: grant.deadline,
+            deadline: params.grant.deadline,
             loss: None,
             losses_told: 0,
             releases_told: 0,
@@ -295,8 +282,9 @@ proptest! {
         half in 0usize..3,
         jitter_seed in any::<u64>(),
         history in prop::collection::vec(steps(), 0..120),
+        given in any::<bool>(),
     ) {
-        let mut watched = Watched::new(Quorum::new(2 * half + 1).unwrap(), jitter_seed);
+        let mut watched = Watched::new(Quorum::new(2 * half + 1).unwrap(), jitter_seed, given);
         for step in history {
             watched.take(step);
         }

@@ -1,7 +1,8 @@
 //! What the topics share: small constructors, and every order of a few things.
 
 use leasehold::protocol::quorum::EndpointId;
-use leasehold::protocol::{EndpointSet, Fence, Moment, Quorum, Reply};
+use leasehold::protocol::validity::deadline;
+use leasehold::protocol::{EndpointSet, Fence, Grant, HoldParams, Moment, Quorum, Renewal, Reply};
 
 /// Long after the clock's origin, so that nothing saturates by accident.
 pub(crate) const T0: Moment = Moment::from_nanos(1_000_000_000_000);
@@ -16,6 +17,26 @@ pub(crate) fn three() -> Quorum {
 
 pub(crate) fn set<const COUNT: usize>(indices: [usize; COUNT]) -> EndpointSet {
     indices.into_iter().map(id).collect()
+}
+
+/// Won by the first majority at [`T0`], to be renewed in the background.
+pub(crate) fn terms(quorum: Quorum, token: u64, ttl_ms: u32) -> HoldParams {
+    HoldParams {
+        quorum,
+        grant: Grant {
+            fence: Fence::new(token),
+            deadline: deadline(T0, ttl_ms),
+            voters: quorum.ids().take(quorum.majority() as usize).collect(),
+        },
+        ttl_ms,
+        ttl_ms_max: 30_000,
+        t0: T0,
+        patience_ms: 500,
+        round_ns: 0,
+        renewal: Renewal::Auto,
+        renew_until: None,
+        jitter_seed: 4,
+    }
 }
 
 pub(crate) fn granted(token: u64) -> Reply {

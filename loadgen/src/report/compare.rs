@@ -111,7 +111,7 @@ pub(crate) fn compare(groups: &[Group<'_>]) -> Result<String, CompareError> {
 fn repeats(groups: &[Group<'_>]) -> String {
     let Some(first) = groups.first().and_then(|group| group.runs.first()) else { return String::new() };
     let mut table = table([""]);
-    let heads = groups.iter().map(|group| format!("{}, {} runs", group.name(), group.runs.len()));
+    let heads = groups.iter().map(|group| format!("{}, {}", group.name(), group.size()));
     table.set_header(["median (least to most)".to_owned()].into_iter().chain(heads));
     for metric in &Metric::ALL {
         let cells = groups.iter().map(|group| cell(metric, group));
@@ -238,8 +238,8 @@ pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
     // By way of JSON, so that a parameter that is added later cannot be forgotten here.
     let parameters = |run: &Run| serde_json::to_value(&run.parameters).unwrap_or_default();
     let (a, b) = (parameters(a), parameters(b));
-    for (name, value) in a.as_object().into_iter().flatten() {
-        note(name, value, b.get(name).unwrap_or(&Value::Null));
+    for (name, a, b) in differing_fields(&a, &b) {
+        note(name, a, b);
     }
     differences
 }
@@ -248,6 +248,13 @@ pub(crate) fn workload_differences(a: &Run, b: &Run) -> Vec<String> {
 fn shard_difference(a: &Run, b: &Run) -> Option<String> {
     let shard = |run: &Run| run.shard.map_or_else(|| "none".to_owned(), |shard| shard.to_string());
     (a.shard != b.shard).then(|| format!("shard ({} against {})", shard(a), shard(b)))
+}
+
+/// The fields of `a` that `b` has not, or not so. Both are written by one type, so neither has fields of its own.
+fn differing_fields<'v>(a: &'v Value, b: &'v Value) -> impl Iterator<Item = (&'v str, &'v Value, &'v Value)> {
+    let fields = a.as_object().into_iter().flatten();
+    let pairs = fields.map(|(name, a)| (name.as_str(), a, b.get(name).unwrap_or(&Value::Null)));
+    pairs.filter(|(_, a, b)| a != b)
 }
 
 /// Both values, as far as they differ: of lists as long as each other the first place where they do, of objects the fields.
@@ -259,9 +266,8 @@ fn apart(a: &Value, b: &Value) -> String {
                 |(at, (one, other))| format!("number {} of {}: {}", at + 1, a.len(), apart(one, other));
             first.map(told).unwrap_or_default()
         }
-        (Value::Object(a), Value::Object(b)) => {
-            let both = a.iter().filter_map(|(name, value)| Some((name, value, b.get(name)?)));
-            let told = both.filter(|(_, a, b)| a != b).map(|(name, a, b)| format!("{name} {}", apart(a, b)));
+        (Value::Object(_), Value::Object(_)) => {
+            let told = differing_fields(a, b).map(|(name, a, b)| format!("{name} {}", apart(a, b)));
             told.collect::<Vec<_>>().join(", ")
         }
         _ => format!("{} against {}", short(a), short(b)),
@@ -279,7 +285,6 @@ fn short(value: &Value) -> String {
 fn environment_note(a: &Run, b: &Run) -> Option<String> {
     let environment = |run: &Run| serde_json::to_value(&run.environment).unwrap_or_default();
     let (a, b) = (environment(a), environment(b));
-    let differing = a.as_object().into_iter().flatten().filter(|&(name, value)| b.get(name) != Some(value));
-    let names: Vec<_> = differing.map(|(name, _)| name.as_str()).collect();
+    let names: Vec<_> = differing_fields(&a, &b).map(|(name, ..)| name).collect();
     (!names.is_empty()).then(|| format!("Other environment: {}.", names.join(", ")))
 }

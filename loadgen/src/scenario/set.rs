@@ -17,7 +17,9 @@ pub(crate) enum Set {
 
 /// A text that names no set.
 #[derive(Debug, thiserror::Error)]
-#[error("expected \"all\", a share such as \"25%\", numbers such as \"0-9,12\", or a list such as [0, 2]")]
+#[error(
+    "expected \"all\", a share such as \"25%\", numbers such as \"0-9,12\", or a list such as [0, 2], of 10000 at most"
+)]
 pub(crate) struct SetError;
 
 /// More members than any run has.

@@ -271,14 +271,13 @@ impl Hold {
 
     fn may_renew(&self, now: Moment) -> bool {
         let in_time = self.params.renew_until.is_none_or(|until| now < until);
+        let by_itself = match self.params.renewal {
+            Renewal::Auto => true,
+            Renewal::Manual => false,
+            Renewal::OnWork => self.worked,
+        };
         // What was given in line is made a whole TTL by whoever took it, however it is renewed from then on.
-        in_time
-            && match self.params.renewal {
-                _ if self.provisional => true,
-                Renewal::Auto => true,
-                Renewal::Manual => false,
-                Renewal::OnWork => self.worked,
-            }
+        in_time && (by_itself || self.provisional)
     }
 
     /// A shadow is for renewals that got no answers; where somebody holds something else, it would stand in their way.

@@ -4,12 +4,12 @@ mod ending;
 mod locks;
 mod renewal;
 
-use leasehold::protocol::validity::{deadline, notice_at};
+use leasehold::protocol::validity::notice_at;
 use leasehold::protocol::{
-    Action, Fence, Grant, Hold, HoldEvent, HoldParams, Moment, Quorum, Renewal, Reply, Request, Round,
+    Action, Fence, Hold, HoldEvent, HoldParams, Moment, Quorum, Reply, Request, Round,
 };
 
-use crate::support::{T0, id, three};
+use crate::support::{T0, id, terms, three};
 
 const TTL_MS: u32 = 10_000;
 const PATIENCE_MS: u32 = 500;
@@ -26,33 +26,13 @@ struct Played {
     now: Moment,
 }
 
-fn terms(quorum: Quorum, grant: Grant, jitter_seed: u64) -> HoldParams {
-    HoldParams {
-        quorum,
-        grant,
-        ttl_ms: TTL_MS,
-        ttl_ms_max: 30_000,
-        t0: T0,
-        patience_ms: PATIENCE_MS,
-        round_ns: 0,
-        renewal: Renewal::Auto,
-        renew_until: None,
-        jitter_seed,
-    }
-}
-
 impl Played {
     fn start() -> Self {
         Self::start_of(three())
     }
 
     fn start_of(quorum: Quorum) -> Self {
-        let grant = Grant {
-            fence: Fence::new(TOKEN),
-            deadline: deadline(T0, TTL_MS),
-            voters: quorum.ids().take(quorum.majority() as usize).collect(),
-        };
-        Self::of(terms(quorum, grant, 4))
+        Self::of(terms(quorum, TOKEN, TTL_MS))
     }
 
     fn of(params: HoldParams) -> Self {

@@ -1,10 +1,16 @@
 //! A lease is renewed in rounds: when they begin, and what counts for which.
 
 use leasehold::protocol::validity::deadline;
-use leasehold::protocol::{Action, Fence, Grant, Hold, HoldEvent, HoldParams, Renewal, Reply, Request};
+use leasehold::protocol::{Action, Grant, Hold, HoldEvent, HoldParams, Renewal, Reply, Request};
 
-use super::{EXTEND, Played, TOKEN, TTL_MS, terms};
-use crate::support::{T0, granted, held, not_sent, set, three, unknown};
+use super::{EXTEND, Played, TOKEN, TTL_MS};
+use crate::support::{T0, granted, held, not_sent, set, terms, three, unknown};
+
+/// Nothing to grow, so that the first thing to be due is a renewal.
+fn all_voted() -> HoldParams {
+    let terms = terms(three(), TOKEN, TTL_MS);
+    HoldParams { grant: Grant { voters: three().all(), ..terms.grant }, ..terms }
+}
 
 #[test]
 fn a_new_lease_is_valid_until_its_notice_and_asks_for_nothing() {
@@ -21,8 +27,7 @@ fn a_new_lease_is_valid_until_its_notice_and_asks_for_nothing() {
 fn renewal_begins_at_half_of_the_ttl_give_or_take_a_tenth() {
     let mut begun = Vec::new();
     for jitter_seed in 0..500 {
-        let grant = Grant { fence: Fence::new(1), deadline: deadline(T0, TTL_MS), voters: set([0, 1, 2]) };
-        let params = terms(three(), grant, jitter_seed);
+        let params = HoldParams { jitter_seed, ..all_voted() };
         begun.push(Hold::new(params).poll_timeout().unwrap().ns_since(T0) / 1_000_000);
     }
     let (least, most) = (begun.iter().min().unwrap(), begun.iter().max().unwrap());
@@ -34,9 +39,9 @@ fn renewal_begins_at_half_of_the_ttl_give_or_take_a_tenth() {
 fn what_was_given_in_line_is_made_a_whole_ttl_when_a_third_is_left_however_it_is_renewed_then() {
     let given = deadline(T0, TTL_MS / 2);
     for renewal in [Renewal::Auto, Renewal::Manual, Renewal::OnWork] {
-        let grant = Grant { fence: Fence::new(TOKEN), deadline: given, voters: set([0, 1, 2]) };
-        let params = HoldParams { renewal, ..terms(three(), grant, 4) };
-        let mut played = Played::of(params);
+        let all = all_voted();
+        let grant = Grant { deadline: given, ..all.grant };
+        let mut played = Played::of(HoldParams { renewal, grant, ..all });
         let due = played.machine.poll_timeout().unwrap();
         assert!((3_000..=4_000).contains(&(given.ns_since(due) / 1_000_000)), "{renewal:?}");
         let t0 = played.renewal();

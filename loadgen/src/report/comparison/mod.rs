@@ -77,6 +77,12 @@ impl<'a> Group<'a> {
         format!("{} ({})", self.letter, self.label)
     }
 
+    /// `1 run`, `5 runs`.
+    pub(crate) fn size(&self) -> String {
+        let count = self.runs.len();
+        format!("{count} run{}", if count == 1 { "" } else { "s" })
+    }
+
     /// The values of its runs; nothing if one of them has none, because a median over the lucky ones would mislead.
     pub(crate) fn values(&self, metric: &Metric) -> Option<Vec<f64>> {
         self.runs.iter().map(|run| metric.of(run)).collect()

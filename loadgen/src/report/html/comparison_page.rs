@@ -111,7 +111,7 @@ fn acquisitions(records: &[Record], groups: &[Group<'_>]) -> Markup {
         histogram,
     });
     let heavy = sums.iter().map(|(style, group, histogram)| Curve {
-        name: format!("{} ({})", group.name(), number_of_runs(group)),
+        name: format!("{} ({})", group.name(), group.size()),
         style: *style,
         heavy: true,
         faint: false,
@@ -121,13 +121,6 @@ fn acquisitions(records: &[Record], groups: &[Group<'_>]) -> Markup {
     html! {
         (curves("curves", "Percentile curves of the groups", &drawn))
         p.note { "Heavy lines: all runs of a group together. Thin lines: its runs, one by one." }
-    }
-}
-
-fn number_of_runs(group: &Group<'_>) -> String {
-    match group.runs.len() {
-        1 => "1 run".to_owned(),
-        more => format!("{more} runs"),
     }
 }
 

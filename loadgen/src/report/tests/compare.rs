@@ -221,4 +221,7 @@ fn a_rule_that_is_none_says_what_there_is() {
     assert!(wrong("p99 +10%").contains("expected FIGURE"));
     assert!(wrong("p99 > 10").contains("times take us, ms or s"));
     assert!(wrong("p99 > +10ms").contains("expected FIGURE"));
+    assert!(wrong(&format!("p99 > {}ms", "9".repeat(400))).contains("more than any run comes to"));
+    assert!(wrong("p99 > 1000000001s").contains("more than any run comes to"));
+    assert!("p99 > 1000000000s".parse::<Threshold>().is_ok());
 }
